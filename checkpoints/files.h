@@ -1,0 +1,55 @@
+// The file system as checkpoints use it. Seam: POSIX here; in tests a wrapper that fills up, tears writes, flips bits or
+// forgets what was not synced.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "failures/result.h"
+
+namespace ftl {
+
+// Read-only bytes of a whole file: a private mapping that is unmapped with the last copy. Empty files give an empty span.
+struct MappedFile {
+  std::shared_ptr<const void> owner;
+  std::span<const std::byte> bytes;
+};
+
+class Files {
+ public:
+  virtual ~Files() = default;
+  // Creates or replaces `path`, writes the parts one after another, syncs. storage_full on ENOSPC/EDQUOT. Not atomic by itself.
+  virtual Result<Done> write(const std::string& path, std::span<const std::span<const std::byte>> parts) = 0;
+  // Whole file, at most `limit` bytes (a larger file is a failure, not a truncation).
+  virtual Result<std::string> read(const std::string& path, std::size_t limit) = 0;
+  virtual Result<MappedFile> map(const std::string& path) = 0;
+  virtual Result<Done> make_directories(const std::string& path) = 0;
+  virtual Result<Done> rename(const std::string& from, const std::string& to) = 0;
+  virtual Result<Done> sync_directory(const std::string& path) = 0;
+  virtual Result<Done> remove_all(const std::string& path) = 0;
+  virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;  // names, sorted
+  virtual bool exists(const std::string& path) = 0;
+};
+
+class PosixFiles final : public Files {
+ public:
+  Result<Done> write(const std::string& path, std::span<const std::span<const std::byte>> parts) override;
+  Result<std::string> read(const std::string& path, std::size_t limit) override;
+  Result<MappedFile> map(const std::string& path) override;
+  Result<Done> make_directories(const std::string& path) override;
+  Result<Done> rename(const std::string& from, const std::string& to) override;
+  Result<Done> sync_directory(const std::string& path) override;
+  Result<Done> remove_all(const std::string& path) override;
+  Result<std::vector<std::string>> list(const std::string& directory) override;
+  bool exists(const std::string& path) override;
+};
+
+// Writes `<path>.tmp-<pid>`, syncs, renames over `path`, syncs the directory: readers see the old bytes or the new, never a mixture.
+Result<Done> write_atomically(Files& files, const std::string& path, std::string_view text);
+
+}  // namespace ftl

@@ -1,0 +1,26 @@
+// Everything a rank has of the outside world. Built in exactly two places: trainer/main.cpp and simulation/.
+#pragma once
+
+#include <functional>
+
+#include "checkpoints/files.h"
+#include "comm/clock.h"
+#include "comm/communicator.h"
+#include "comm/flight_recorder.h"
+#include "comm/process_spec.h"
+#include "comm/report.h"
+#include "kernels/device.h"
+
+namespace ftl {
+
+struct RankContext {
+  Clock& clock;
+  Communicator& communicator;
+  Device& device;
+  Files& files;
+  FlightRecorder& recorder;
+  std::function<void(const RankReport&)> report;
+  std::function<bool()> stop_requested;       // SIGTERM has come: finish the step, checkpoint, leave
+};
+
+}  // namespace ftl

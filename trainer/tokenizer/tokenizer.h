@@ -1,0 +1,43 @@
+// Text to token ids and back, from a Hugging Face tokenizer.json (byte-level BPE in this version).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checkpoints/files.h"
+#include "failures/result.h"
+
+namespace ftl {
+
+class Tokenizer {
+ public:
+  // `path`: a directory with tokenizer.json (and tokenizer_config.json, generation_config.json when present) or the file itself.
+  static Result<Tokenizer> load(Files& files, const std::string& path);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  // Thread-safe. Added tokens inside the text are recognised, no special token is added. Invalid UTF-8 is replaced by U+FFFD.
+  std::vector<std::int32_t> encode(std::string_view text) const;
+  // The same with what the post-processor adds (BOS ...).
+  std::vector<std::int32_t> encode_with_special(std::string_view text) const;
+  std::string decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
+
+  std::int32_t vocabulary_size() const;               // largest id + 1
+  std::optional<std::int32_t> bos() const;
+  std::optional<std::int32_t> eos() const;
+  std::span<const std::int32_t> stop_ids() const;     // generation_config's eos_token_id(s), else eos
+  const std::string& content_hash() const;            // xxh3-128 of tokenizer.json
+
+ private:
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ftl
