@@ -1,0 +1,43 @@
+# Two commands do everything on a fresh Debian 12 or Ubuntu 24.04 machine: `make run` and `make test`.
+# Both install missing packages (as root, or with sudo), build the release preset, and say what they do.
+
+PRESET ?= release
+BUILD  := build/$(PRESET)
+JOBS   ?= $(shell nproc)
+
+.PHONY: all setup build run test sanitize clang format tidy clean
+
+all: build
+
+setup:
+	@cmake/setup.sh
+
+$(BUILD)/build.ninja: | setup
+	@cmake --preset $(PRESET)
+
+build: setup $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS)
+
+# The first run: LoRA fine-tuning of the example model on two logical nodes of this machine, then the same prompt before and after.
+run: build
+	@examples/first_run.sh $(BUILD)/bin
+
+test: build
+	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j 1
+
+# Address+undefined and thread sanitizers over every test that is no real multi-process run.
+sanitize: setup
+	@cmake --preset asan && cmake --build build/asan -j $(JOBS) && ctest --preset asan --no-tests=error
+	@cmake --preset tsan && cmake --build build/tsan -j $(JOBS) && ctest --preset tsan --no-tests=error
+
+clang: setup
+	@cmake --preset clang && cmake --build build/clang -j $(JOBS)
+
+format:
+	@git ls-files '*.cpp' '*.h' '*.cu' '*.cuh' | xargs clang-format -i
+
+tidy: build
+	@git ls-files '*.cpp' | grep -v -e '^kernels/cuda' -e '^comm/nccl' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet
+
+clean:
+	@rm -rf build

@@ -1,0 +1,199 @@
+#include "trainer/run_inputs.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "comm/exact_sum.h"
+
+namespace ftl {
+namespace {
+
+const std::string& tokenizer_path(const RunConfig& config) {
+  return config.tokenizer_name_or_path.empty() ? config.model_name_or_path : config.tokenizer_name_or_path;
+}
+
+std::int64_t parameters_of(const ModelConfig& model) {
+  const std::int64_t attention = model.width * model.head_dim * (2 * model.heads + 2 * model.kv_heads);
+  const std::int64_t mlp = 3 * model.width * model.ffn_width;
+  const std::int64_t embeddings = model.vocabulary * model.width * (model.tied_embeddings ? 1 : 2);
+  return model.layers * (attention + mlp + 2 * model.width) + embeddings + model.width;
+}
+
+std::optional<Failure> check_vocabulary(const ModelConfig& model, const Tokenizer& tokenizer, const std::string& where) {
+  if (tokenizer.vocabulary_size() <= model.vocabulary) return std::nullopt;
+  return Failure{FaultKind::tokenizer_exceeds_vocabulary,
+                 fmt::format("the tokenizer makes ids up to {}, but the embedding has {} rows", tokenizer.vocabulary_size() - 1, model.vocabulary),
+                 where, ""};
+}
+
+std::optional<Failure> check_positions(const ModelConfig& model, const RunConfig& config) {
+  if (config.cutoff_len <= model.max_positions) return std::nullopt;
+  return Failure{FaultKind::sequence_exceeds_positions,
+                 fmt::format("cutoff_len is {}, but the model has {} positions", config.cutoff_len, model.max_positions),
+                 config.model_name_or_path + "/config.json", fmt::format("set cutoff_len to at most {}", model.max_positions)};
+}
+
+Result<std::unique_ptr<CheckpointReader>> open_weights(Files& files, const RunConfig& config) {
+  if (config.init_weights == "random") return std::unique_ptr<CheckpointReader>();
+  return open_safetensors(files, config.model_name_or_path);
+}
+
+Result<std::optional<AdapterShape>> choose_adapter(const RunConfig& config, const ModelConfig& model) {
+  if (config.adapter == "none") return std::optional<AdapterShape>();
+  Result<AdapterShape> shape = select_modules(adapter_options(config), linear_modules(model));
+  if (!shape) return shape.error();
+  return std::optional<AdapterShape>(std::move(*shape));
+}
+
+std::int64_t trainable_of(const RunInputs& inputs) {
+  return inputs.adapter_shape ? inputs.adapter_shape->parameters() : parameters_of(inputs.model_config);
+}
+
+void count_tokens(const ExampleSet& examples, Survey& survey) {
+  for (const Example& example : examples.train) {
+    survey.tokens += static_cast<std::int64_t>(example.ids.size());
+    survey.supervised_tokens += example.supervised_count();
+  }
+}
+
+}  // namespace
+
+AdapterOptions adapter_options(const RunConfig& config) {
+  return {config.lora_rank, config.lora_alpha, config.use_rslora, config.lora_target};
+}
+
+std::vector<LinearModule> linear_modules(const ModelConfig& model) {
+  std::vector<LinearModule> modules;
+  const std::int64_t q = model.heads * model.head_dim;
+  const std::int64_t kv = model.kv_heads * model.head_dim;
+  for (std::int64_t layer = 0; layer < model.layers; ++layer) {
+    const std::string prefix = fmt::format("model.layers.{}.", layer);
+    modules.push_back({prefix + "self_attn.q_proj", model.width, q});
+    modules.push_back({prefix + "self_attn.k_proj", model.width, kv});
+    modules.push_back({prefix + "self_attn.v_proj", model.width, kv});
+    modules.push_back({prefix + "self_attn.o_proj", q, model.width});
+    modules.push_back({prefix + "mlp.gate_proj", model.width, model.ffn_width});
+    modules.push_back({prefix + "mlp.up_proj", model.width, model.ffn_width});
+    modules.push_back({prefix + "mlp.down_proj", model.ffn_width, model.width});
+  }
+  return modules;
+}
+
+std::int64_t longest_example(const ExampleSet& examples) {
+  std::size_t longest = 2;
+  for (const Example& example : examples.train) longest = std::max(longest, example.ids.size());
+  for (const Example& example : examples.validation) longest = std::max(longest, example.ids.size());
+  return static_cast<std::int64_t>(longest);
+}
+
+Result<RunInputs> load_inputs(Files& files, const RunConfig& config, int threads) {
+  RunInputs inputs;
+  Result<ModelConfig> model = read_model_config(files, config.model_name_or_path);
+  if (!model) return model.error();
+  inputs.model_config = *model;
+  if (auto failure = check_positions(*model, config)) return *failure;
+  Result<std::optional<AdapterShape>> shape = choose_adapter(config, *model);
+  if (!shape) return shape.error();
+  inputs.adapter_shape = std::move(*shape);
+  Result<std::unique_ptr<CheckpointReader>> reader = open_weights(files, config);
+  if (!reader) return reader.error();
+  inputs.reader = std::move(*reader);
+  Result<Tokenizer> tokenizer = Tokenizer::load(files, tokenizer_path(config));
+  if (!tokenizer) return tokenizer.error();
+  inputs.tokenizer.emplace(std::move(*tokenizer));
+  if (auto failure = check_vocabulary(*model, *inputs.tokenizer, tokenizer_path(config))) return *failure;
+  Result<ExampleSet> examples = load_examples(files, config, *inputs.tokenizer, threads);
+  if (!examples) return examples.error();
+  inputs.examples = std::move(*examples);
+  return inputs;
+}
+
+Result<Llama> load_model(Device& device, const RunConfig& config, const RunInputs& inputs) {
+  if (!inputs.reader) return Llama::random(device, inputs.model_config, config.seed);
+  return Llama::load(device, inputs.model_config, *inputs.reader);
+}
+
+std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& inputs, int world_size) {
+  const std::int64_t weights = parameters_of(inputs.model_config);
+  const std::int64_t trainable = trainable_of(inputs);
+  const AdapterShape* shape = inputs.adapter_shape ? &*inputs.adapter_shape : nullptr;
+  const std::int64_t leaves = config.global_batch_size;
+  const std::int64_t own = (leaves + world_size - 1) / world_size;
+  const std::int64_t lanes = std::min<std::int64_t>(config.per_device_train_batch_size, own);
+  const std::int64_t value = sizeof(float);
+  std::vector<MemoryItem> items;
+  items.push_back({"base weights (float32)", weights * value, "all"});
+  if (shape) items.push_back({"adapter", trainable * value, "all"});
+  items.push_back({"optimizer moments", 2 * trainable * value, "all"});
+  items.push_back({"gradient sums of the tree", exact_sum_buffers(own, leaves) * (trainable + 2) * value, "all"});
+  items.push_back({"gradients of lanes", lanes * trainable * value, "all"});
+  items.push_back({fmt::format("activations, {} lane(s) of {} tokens", lanes, longest_example(inputs.examples)),
+                   lanes * Llama::workspace_bytes(inputs.model_config, longest_example(inputs.examples), shape, shape == nullptr), "all"});
+  items.push_back({"hot state (shared memory)", 6 * trainable * value, "all"});
+  return items;
+}
+
+Survey survey_run(Files& files, Device& device, const RunConfig& config, int threads) {
+  Survey survey;
+  survey.platform = device.traits().blas + ", " + device.traits().instruction_set;
+  auto note = [&survey](const Failure& failure) { survey.failures.push_back(failure); };
+
+  RunInputs inputs;
+  Result<ModelConfig> model = read_model_config(files, config.model_name_or_path);
+  if (!model) {
+    note(model.error());
+  } else {
+    inputs.model_config = *model;
+    survey.model = fmt::format("{}, {} layers, width {}, {}/{} heads, vocabulary {}", model->family, model->layers, model->width, model->heads,
+                               model->kv_heads, model->vocabulary);
+    survey.model_parameters = parameters_of(*model);
+    if (auto failure = check_positions(*model, config)) note(*failure);
+    Result<std::optional<AdapterShape>> shape = choose_adapter(config, *model);
+    if (!shape) {
+      note(shape.error());
+    } else {
+      inputs.adapter_shape = std::move(*shape);
+      survey.trainable_parameters = trainable_of(inputs);
+      if (inputs.adapter_shape) {
+        for (const LinearModule& module : inputs.adapter_shape->modules) survey.adapted_modules.push_back(module.name);
+      }
+    }
+    Result<std::unique_ptr<CheckpointReader>> reader = open_weights(files, config);
+    if (!reader) {
+      note(reader.error());
+    } else if (*reader) {
+      // Loading is the complete check of names and shapes; the weights are dropped again at once.
+      inputs.reader = std::move(*reader);
+      if (Result<Llama> loaded = Llama::load(device, *model, *inputs.reader); !loaded) note(loaded.error());
+    }
+  }
+  Result<Tokenizer> tokenizer = Tokenizer::load(files, tokenizer_path(config));
+  if (!tokenizer) {
+    note(tokenizer.error());
+    return survey;
+  }
+  inputs.tokenizer.emplace(std::move(*tokenizer));
+  if (model) {
+    if (auto failure = check_vocabulary(*model, *inputs.tokenizer, tokenizer_path(config))) note(*failure);
+  }
+  Result<ExampleSet> examples = load_examples(files, config, *inputs.tokenizer, threads);
+  if (!examples) {
+    note(examples.error());
+    return survey;
+  }
+  inputs.examples = std::move(*examples);
+  survey.train_examples = static_cast<std::int64_t>(inputs.examples.train.size());
+  survey.validation_examples = static_cast<std::int64_t>(inputs.examples.validation.size());
+  survey.dropped = inputs.examples.dropped;
+  count_tokens(inputs.examples, survey);
+  survey.longest_example = longest_example(inputs.examples);
+  survey.steps = steps_of_run(config, survey.train_examples);
+  survey.audit = label_audit(inputs.examples, *inputs.tokenizer, 2);
+  if (survey.failures.empty()) survey.memory = rank_memory(config, inputs, config.world_size());
+  survey.inputs_hash = inputs.examples.content_hash;
+  return survey;
+}
+
+}  // namespace ftl

@@ -1,0 +1,46 @@
+// Everything a rank trains with, loaded and checked against each other: model, tokenizer, examples, adapter.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoints/files.h"
+#include "checkpoints/reader.h"
+#include "comm/survey.h"
+#include "configs/run_config.h"
+#include "kernels/device.h"
+#include "lora/adapter.h"
+#include "trainer/data/examples.h"
+#include "trainer/model/llama.h"
+#include "trainer/model/model_config.h"
+#include "trainer/tokenizer/tokenizer.h"
+
+namespace ftl {
+
+struct RunInputs {
+  ModelConfig model_config;
+  std::unique_ptr<CheckpointReader> reader;   // null when the weights are initialised randomly; outlives the model
+  std::optional<Tokenizer> tokenizer;
+  ExampleSet examples;
+  std::optional<AdapterShape> adapter_shape;  // empty in full-parameter mode
+};
+
+AdapterOptions adapter_options(const RunConfig& config);
+std::vector<LinearModule> linear_modules(const ModelConfig& config);
+
+// Loads everything but the weights. Stops at the first failure.
+Result<RunInputs> load_inputs(Files& files, const RunConfig& config, int threads);
+Result<Llama> load_model(Device& device, const RunConfig& config, const RunInputs& inputs);
+
+// The same checks, all of them, none stopping the others where they are independent; plus sizes for plan and dry run.
+Survey survey_run(Files& files, Device& device, const RunConfig& config, int threads);
+
+// Longest example of either set, in tokens: what workspaces are planned for.
+std::int64_t longest_example(const ExampleSet& examples);
+
+// Bytes of each thing that a rank holds in memory at once.
+std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& inputs, int world_size);
+
+}  // namespace ftl
