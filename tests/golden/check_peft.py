@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Logits of a model and an adapter as real PEFT computes them, to be compared with `ftlaunch logits`.
+"""Logits of a model and an adapter as real PEFT computes them, to compare with `ftlaunch logits`.
 
 Reads JSON lines {"ids": [...]} from standard input and prints {"logits": [[...], ...]} for each,
 one row a position, float32. With --compare it prints no logits but compares them with the lines of

@@ -85,7 +85,7 @@ def write_json(path: Path, value) -> None:
 
 
 def model_config(case: Case) -> dict:
-    """The layout of transformers 4: rope_theta at the top level, torch_dtype, no rope_parameters."""
+    """The layout of transformers 4: rope_theta at the top level, and torch_dtype."""
     config = {
         "architectures": ["LlamaForCausalLM"],
         "attention_bias": False,
@@ -169,7 +169,7 @@ def write_adapter(case: Case, name: str, root: Path, random: torch.Generator) ->
         parameter.data = torch.randn(parameter.shape, generator=random) * std
     model.save_pretrained(root / name)
     (root / name / "README.md").unlink(missing_ok=True)
-    # PEFT writes targets in set order and a path of this machine; neither may change from run to run.
+    # PEFT writes targets in set order and the path of the model; neither may differ between runs.
     config_path = root / name / "adapter_config.json"
     config = json.loads(config_path.read_text())
     config["target_modules"] = sorted(config["target_modules"])
@@ -359,9 +359,9 @@ def write_case(case: Case, root: Path) -> None:
     save_file(tensors, root / "golden.safetensors")
     drift = max(abs(s["loss_fp32"] - s["loss"]) / s["loss"] for s in curve["steps"])
     print(f"{case.name}: loss {golden['loss_fp64']:.6f}, base {golden['base_loss_fp64']:.6f}, "
-          f"{golden['supervised_tokens']} tokens, fp32 within {golden['worst_fp32_difference']:.1e}; "
-          f"curve {curve['steps'][0]['loss']:.4f} -> {curve['steps'][-1]['loss']:.4f}, "
-          f"fp32 within {drift:.1e}")
+          f"float32 within {golden['worst_fp32_difference']:.1e}; curve "
+          f"{curve['steps'][0]['loss']:.4f} -> {curve['steps'][-1]['loss']:.4f}, "
+          f"float32 within {drift:.1e}")
 
 
 def write_schedules(path: Path) -> None:
