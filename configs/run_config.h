@@ -45,6 +45,7 @@ struct RecoveryConfig {
 struct RunConfig {
   std::string model_name_or_path;
   std::string tokenizer_name_or_path;   // empty: the model's
+  std::string init_weights = "pretrained"; // pretrained | random: train from scratch, the directory needs no weights
   std::string adapter = "lora";         // lora | none (full-parameter)
   int lora_rank = 8;
   double lora_alpha = 16;

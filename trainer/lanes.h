@@ -24,9 +24,10 @@ class Lanes {
     LossSum loss;
     const float* gradient = nullptr;   // device memory of the lane; null in evaluation. Valid until `consume` returns.
   };
+  enum class Work : std::uint8_t { loss, loss_and_gradient };
   // Computes the examples `indices` of `set`, several at a time, and hands the results to `consume` in ascending order of position.
   // `begin` is called before each group of leaves (progress, planted faults).
-  Result<Done> run(std::span<const Example> set, std::span<const std::int64_t> indices, const std::function<void(std::size_t)>& begin,
+  Result<Done> run(std::span<const Example> set, std::span<const std::int64_t> indices, Work work, const std::function<void(std::size_t)>& begin,
                    const std::function<Result<Done>(std::size_t, const LeafResult&)>& consume);
   Stream& first_stream() { return *lanes_.front().stream; }
   std::size_t count() const { return lanes_.size(); }
@@ -43,7 +44,7 @@ class Lanes {
   const Adapter* adapter_ = nullptr;
   std::vector<Lane> lanes_;
   std::unique_ptr<ThreadPool> pool_;   // one thread a lane
-  void compute(Lane& lane, const Example& example);
+  void compute(Lane& lane, const Example& example, Work work);
 };
 
 }  // namespace ftl

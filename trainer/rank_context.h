@@ -21,6 +21,7 @@ struct RankContext {
   FlightRecorder& recorder;
   std::function<void(const RankReport&)> report;
   std::function<bool()> stop_requested;       // SIGTERM has come: finish the step, checkpoint, leave
+  std::int32_t pid = 0;
 };
 
 }  // namespace ftl

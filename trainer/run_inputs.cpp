@@ -14,13 +14,6 @@ const std::string& tokenizer_path(const RunConfig& config) {
   return config.tokenizer_name_or_path.empty() ? config.model_name_or_path : config.tokenizer_name_or_path;
 }
 
-std::int64_t parameters_of(const ModelConfig& model) {
-  const std::int64_t attention = model.width * model.head_dim * (2 * model.heads + 2 * model.kv_heads);
-  const std::int64_t mlp = 3 * model.width * model.ffn_width;
-  const std::int64_t embeddings = model.vocabulary * model.width * (model.tied_embeddings ? 1 : 2);
-  return model.layers * (attention + mlp + 2 * model.width) + embeddings + model.width;
-}
-
 std::optional<Failure> check_vocabulary(const ModelConfig& model, const Tokenizer& tokenizer, const std::string& where) {
   if (tokenizer.vocabulary_size() <= model.vocabulary) return std::nullopt;
   return Failure{FaultKind::tokenizer_exceeds_vocabulary,
@@ -59,6 +52,13 @@ void count_tokens(const ExampleSet& examples, Survey& survey) {
 }
 
 }  // namespace
+
+std::int64_t parameters_of(const ModelConfig& model) {
+  const std::int64_t attention = model.width * model.head_dim * (2 * model.heads + 2 * model.kv_heads);
+  const std::int64_t mlp = 3 * model.width * model.ffn_width;
+  const std::int64_t embeddings = model.vocabulary * model.width * (model.tied_embeddings ? 1 : 2);
+  return model.layers * (attention + mlp + 2 * model.width) + embeddings + model.width;
+}
 
 AdapterOptions adapter_options(const RunConfig& config) {
   return {config.lora_rank, config.lora_alpha, config.use_rslora, config.lora_target};

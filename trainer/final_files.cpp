@@ -1,0 +1,75 @@
+#include "trainer/final_files.h"
+
+#include <array>
+#include <functional>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "checkpoints/convert.h"
+#include "checkpoints/safetensors.h"
+#include "lora/peft_files.h"
+
+namespace ftl {
+namespace {
+
+constexpr std::size_t largest_companion = 256u << 20;   // tokenizer.json of large vocabularies
+
+Result<Done> replace_directory(Files& files, const std::string& directory, std::int32_t attempt,
+                               const std::function<Result<Done>(const std::string&)>& fill) {
+  const std::string temporary = fmt::format("{}.attempt-{}.tmp", directory, attempt);
+  const std::string aside = fmt::format("{}.attempt-{}.old", directory, attempt);
+  for (const std::string& leftover : {temporary, aside}) {
+    if (files.exists(leftover)) {
+      if (Result<Done> removed = files.remove_all(leftover); !removed) return removed;
+    }
+  }
+  if (Result<Done> made = files.make_directories(temporary); !made) return made;
+  if (Result<Done> filled = fill(temporary); !filled) return filled;
+  if (Result<Done> synced = files.sync_directory(temporary); !synced) return synced;
+  const bool replaces = files.exists(directory);
+  if (replaces) {
+    if (Result<Done> moved = files.rename(directory, aside); !moved) return moved;
+  }
+  if (Result<Done> renamed = files.rename(temporary, directory); !renamed) return renamed;
+  const std::string parent = directory.substr(0, directory.rfind('/'));
+  if (Result<Done> synced = files.sync_directory(parent); !synced) return synced;
+  return replaces ? files.remove_all(aside) : Result<Done>(Done{});
+}
+
+Result<Done> copy_file(Files& files, const std::string& from, const std::string& to) {
+  Result<std::string> text = files.read(from, largest_companion);
+  if (!text) return text.error();
+  const std::array<std::span<const std::byte>, 1> parts = {std::as_bytes(std::span(*text))};
+  return files.write(to, parts);
+}
+
+}  // namespace
+
+Result<Done> write_final_adapter(Files& files, const std::string& run_directory, Adapter& adapter, const RunConfig& config,
+                                 std::int32_t attempt) {
+  return replace_directory(files, run_directory + "/adapter", attempt, [&](const std::string& directory) {
+    return write_peft_adapter(files, directory, adapter, config.model_name_or_path);
+  });
+}
+
+Result<Done> write_final_model(Files& files, const std::string& run_directory, Llama& model, const RunConfig& config, std::int32_t attempt) {
+  return replace_directory(files, run_directory + "/model", attempt, [&](const std::string& directory) -> Result<Done> {
+    std::vector<std::vector<std::uint16_t>> halves;
+    std::vector<TensorToWrite> tensors;
+    for (const TrainableTensor& weight : model.weights()) {
+      std::vector<std::uint16_t>& half = halves.emplace_back(static_cast<std::size_t>(weight.count));
+      for (std::size_t i = 0; i < half.size(); ++i) half[i] = f32_to_bf16(weight.values[i]);
+      tensors.push_back({weight.name, DType::bf16, weight.shape, std::as_bytes(std::span(half))});
+    }
+    if (Result<Done> written = write_safetensors(files, directory + "/model.safetensors", std::move(tensors)); !written) return written;
+    for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}) {
+      const std::string from = config.model_name_or_path + "/" + name;
+      if (!files.exists(from)) continue;
+      if (Result<Done> copied = copy_file(files, from, directory + "/" + name); !copied) return copied;
+    }
+    return Done{};
+  });
+}
+
+}  // namespace ftl

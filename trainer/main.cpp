@@ -1,0 +1,154 @@
+// fttrain: one rank. It speaks upward only (reports on a pipe, the flight recorder in shared memory); the launcher acts on it as
+// on a process. A composition root: the only place outside simulation/ where a RankContext is built.
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "comm/backend.h"
+#include "comm/solo_communicator.h"
+#include "configs/config_reader.h"
+#include "trainer/resume.h"
+#include "trainer/run_inputs.h"
+#include "trainer/training_loop.h"
+
+namespace ftl {
+namespace {
+
+volatile std::sig_atomic_t stop_signal = 0;
+
+void note_stop(int) { stop_signal = 1; }
+
+void install_signals() {
+  struct sigaction action {};
+  action.sa_handler = note_stop;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::signal(SIGINT, SIG_IGN);    // a terminal's Ctrl-C is the launcher's business
+  ::signal(SIGPIPE, SIG_IGN);   // a lost keeper is noticed by PR_SET_PDEATHSIG, not by a write
+}
+
+// Reports go to the keeper's pipe when there is a keeper; a rank started by hand prints them.
+class ReportPipe {
+ public:
+  ReportPipe() : descriptor_(::fcntl(report_descriptor, F_GETFD) >= 0 ? report_descriptor : STDOUT_FILENO) {}
+  void operator()(const RankReport& report) const {
+    const std::string line = encode(report);
+    for (std::size_t sent = 0; sent < line.size();) {
+      const ssize_t n = ::write(descriptor_, line.data() + sent, line.size() - sent);
+      if (n < 0 && errno != EINTR) return;
+      if (n > 0) sent += static_cast<std::size_t>(n);
+    }
+  }
+
+ private:
+  int descriptor_;
+};
+
+std::string library_directory() {
+  std::error_code error;
+  const auto binary = std::filesystem::read_symlink("/proc/self/exe", error);
+  return (binary.parent_path().parent_path() / "lib").string();
+}
+
+Result<std::string> read_text(const std::string& path) {
+  PosixFiles files;
+  constexpr std::size_t limit = 16u << 20;
+  return files.read(path, limit);
+}
+
+MakeCommunicatorResult join_world(const ProcessSpec& spec, Rank rank) {
+  if (spec.backend == "none") return make_solo_communicator();
+  return load_backend(spec.backend, library_directory(), BackendOptions{rank, spec.world});
+}
+
+Result<TrainingOutcome> run_rank(const ProcessSpec& spec, Rank rank, FlightRecorder& recorder, const ReportPipe& report,
+                                 std::unique_ptr<Communicator>& communicator) {
+  SystemClock clock;
+  PosixFiles files;
+  recorder.enter(Phase::init, Step{0}, clock.now());
+  Result<RunConfig> config = config_from_json(spec.config_json);
+  if (!config) return config.error();
+  Result<std::unique_ptr<Device>> device = make_cpu_device();
+  if (!device) return device.error();
+  if (const std::string here = platform_of(**device); !spec.expected_platform.empty() && here != spec.expected_platform) {
+    return Failure{FaultKind::platform_changed, fmt::format("this node has {}, the run was started with {}", here, spec.expected_platform),
+                   fmt::format("rank {}", rank.value), ""};
+  }
+  // Data and weights first: no rank may sit in a collective while another one reads files.
+  Result<RunInputs> inputs = load_inputs(files, *config, spec.threads_per_rank);
+  if (!inputs) return inputs.error();
+  recorder.heartbeat(clock.now());
+  Result<Llama> model = load_model(**device, *config, *inputs);
+  if (!model) return model.error();
+  recorder.heartbeat(clock.now());
+  MakeCommunicatorResult joined = join_world(spec, rank);
+  if (!joined) return joined.error();
+  communicator = std::move(*joined);
+  RankContext context{clock,    *communicator, **device, files, recorder, report, [] { return stop_signal != 0; },
+                      ::getpid()};
+  return train(context, spec, *config, *inputs, *model);
+}
+
+int run(const std::string& spec_path, int rank_number) {
+  install_signals();
+  const ReportPipe report;
+  Result<std::string> text = read_text(spec_path);
+  Result<ProcessSpec> spec = text ? process_spec_from_json(*text) : Result<ProcessSpec>(text.error());
+  if (!spec) {
+    std::fputs(describe(spec.error()).c_str(), stderr);
+    return exit_code(spec.error().kind);
+  }
+  const Rank rank{rank_number};
+  Result<FlightRecorder> recorder = FlightRecorder::create(spec->ring_path(rank), rank, spec->attempt);
+  std::unique_ptr<Communicator> communicator;
+  Result<TrainingOutcome> outcome = recorder ? run_rank(*spec, rank, *recorder, report, communicator) : Result<TrainingOutcome>(recorder.error());
+  if (!outcome) {
+    report(ReportFailure{outcome.error(), recorder ? recorder->snapshot().step : 0});
+    std::fputs(describe(outcome.error()).c_str(), stderr);
+    std::fflush(stderr);
+    // No clean-up of the communication library: with a peer dead or elsewhere it could wait for ever.
+    ::_exit(exit_code(outcome.error().kind));
+  }
+  return 0;
+}
+
+int survey(const std::string& config_path) {
+  Result<std::string> text = read_text(config_path);
+  Result<RunConfig> config = text ? config_from_json(*text) : Result<RunConfig>(text.error());
+  Result<std::unique_ptr<Device>> device = make_cpu_device();
+  if (!config || !device) {
+    std::fputs(describe(config ? device.error() : config.error()).c_str(), stderr);
+    return exit_code(config ? device.error().kind : config.error().kind);
+  }
+  PosixFiles files;
+  const int threads = static_cast<int>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+  std::puts(to_json(survey_run(files, **device, *config, threads)).c_str());
+  return 0;
+}
+
+}  // namespace
+}  // namespace ftl
+
+int main(int argc, char** argv) {
+  CLI::App app("fttrain: one rank of an ftlaunch run. Started by ftlaunch through its keeper.");
+  std::string spec_path;
+  std::string survey_path;
+  int rank = 0;
+  app.add_option("--spec", spec_path, "what this attempt is (JSON, written by ftlaunch)");
+  app.add_option("--rank", rank, "which rank to be")->check(CLI::NonNegativeNumber);
+  app.add_option("--survey", survey_path, "print what a resolved configuration (JSON) would train, start nothing");
+  CLI11_PARSE(app, argc, argv);
+  if (!survey_path.empty()) return ftl::survey(survey_path);
+  if (spec_path.empty()) {
+    std::fputs("error: --spec is missing; this program is started by ftlaunch\n", stderr);
+    return 2;
+  }
+  return ftl::run(spec_path, rank);
+}

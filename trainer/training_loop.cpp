@@ -1,0 +1,285 @@
+#include "trainer/training_loop.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "comm/exact_sum.h"
+#include "lora/peft_files.h"
+#include "trainer/final_files.h"
+#include "trainer/lanes.h"
+#include "trainer/optimizer/schedule.h"
+#include "trainer/planted_faults.h"
+#include "trainer/resume.h"
+#include "trainer/trainable_state.h"
+
+namespace ftl {
+namespace {
+
+// Two floats travel behind the gradient in the exact sum: the sum of the loss, and whether this rank was asked to stop (so that
+// all ranks stop after the same step).
+constexpr std::int64_t passengers = 2;
+
+double seconds_between(TimePoint from, TimePoint to) { return std::chrono::duration<double>(to - from).count(); }
+
+class TrainingRun {
+ public:
+  TrainingRun(RankContext& context, const ProcessSpec& spec, const RunConfig& config, RunInputs& inputs, Llama& model, TrainableState state,
+              Lanes lanes, ScheduleKind schedule)
+      : context_(context), spec_(spec), config_(config), inputs_(inputs), model_(model), state_(std::move(state)), lanes_(std::move(lanes)),
+        rank_(context.communicator.rank()), world_(context.communicator.world()),
+        own_(leaves_of(rank_, world_, config.global_batch_size)),
+        sum_(rank_, world_, config.global_batch_size, state_.parameters() + passengers),
+        faults_(context, spec.faults, spec.attempt),
+        order_(config.seed, static_cast<std::int64_t>(inputs.examples.train.size()), config.global_batch_size),
+        steps_(steps_of_run(config, static_cast<std::int64_t>(inputs.examples.train.size()))),
+        schedule_{schedule, warmup_of(config.warmup_steps, config.warmup_ratio, steps_), steps_} {
+    limits_.give_up_after = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(config.watchdog.collective_give_up_seconds));
+  }
+
+  Result<TrainingOutcome> run();
+
+ private:
+  Result<Done> resume();
+  Result<Done> step();
+  Result<Done> accumulate_leaves(std::span<const std::int64_t> indices);
+  Result<std::span<float>> exchange();
+  Result<Done> save_durable();
+  Result<Done> evaluate();
+  Result<Done> between_steps();
+  Result<Done> finish(bool stopped);
+  void enter(Phase phase);
+  std::int64_t supervised_tokens(std::span<const std::int64_t> indices) const;
+  bool writes_files() const { return rank_ == Rank{0}; }
+  std::int64_t computing() const { return completed_ + 1; }
+  TrainerState trainer_state() const { return {completed_, best_eval_loss_, spec_.run_identity, platform_of(context_.device)}; }
+
+  RankContext& context_;
+  const ProcessSpec& spec_;
+  const RunConfig& config_;
+  RunInputs& inputs_;
+  Llama& model_;
+  TrainableState state_;
+  Lanes lanes_;
+  Rank rank_;
+  WorldSize world_;
+  LeafRange own_;
+  ExactSum sum_;
+  PlantedFaults faults_;
+  DataOrder order_;
+  std::int64_t steps_;
+  Schedule schedule_;
+  AwaitLimits limits_{};
+  std::optional<HotState> hot_;
+  std::int64_t completed_ = 0;        // optimizer steps
+  std::int64_t saved_ = -1;           // step of the last durable checkpoint
+  double best_eval_loss_ = 0;
+  bool stop_agreed_ = false;
+};
+
+void TrainingRun::enter(Phase phase) {
+  context_.recorder.enter(phase, Step{completed_}, context_.clock.now());
+  faults_.at(phase, computing());
+}
+
+std::int64_t TrainingRun::supervised_tokens(std::span<const std::int64_t> indices) const {
+  return std::accumulate(indices.begin(), indices.end(), std::int64_t{0}, [this](std::int64_t sum, std::int64_t index) {
+    return sum + inputs_.examples.train[static_cast<std::size_t>(index)].supervised_count();
+  });
+}
+
+Result<Done> TrainingRun::resume() {
+  Result<TrainerState> restored = restore(context_, spec_, state_.views());
+  if (!restored) return restored.error();
+  completed_ = restored->step;
+  best_eval_loss_ = restored->best_eval_loss;
+  if (Result<Done> uploaded = state_.upload(lanes_.first_stream()); !uploaded) return uploaded;
+  Result<HotState> hot = HotState::open(spec_.hot_state_path(rank_), spec_.attempt.value, state_.views());
+  if (!hot) return hot.error();
+  hot_.emplace(std::move(*hot));
+  return Done{};
+}
+
+Result<Done> TrainingRun::accumulate_leaves(std::span<const std::int64_t> indices) {
+  const auto own = indices.subspan(static_cast<std::size_t>(own_.begin), static_cast<std::size_t>(own_.end - own_.begin));
+  const std::size_t parameters = static_cast<std::size_t>(state_.parameters());
+  auto begin = [this](std::size_t position) {
+    context_.recorder.heartbeat(context_.clock.now());
+    if (position > 0) return;
+    enter(Phase::forward);
+  };
+  auto consume = [&](std::size_t position, const Lanes::LeafResult& leaf) -> Result<Done> {
+    if (position == 0) enter(Phase::backward);   // between the first leaf and the others: the middle of the work
+    std::span<float> buffer = sum_.next_leaf();
+    if (Result<Done> copied = state_.download_gradient(lanes_.first_stream(), leaf.gradient, buffer.first(parameters)); !copied) return copied;
+    double loss = leaf.loss.loss;
+    if (position == 0) faults_.spoil(computing(), loss, buffer.first(parameters));
+    buffer[parameters] = static_cast<float>(loss);
+    buffer[parameters + 1] = position == 0 && context_.stop_requested() ? 1.0F : 0.0F;
+    sum_.add_leaf(own_.begin + static_cast<std::int64_t>(position));
+    context_.recorder.heartbeat(context_.clock.now());
+    return Done{};
+  };
+  return lanes_.run(inputs_.examples.train, own, Lanes::Work::loss_and_gradient, begin, consume);
+}
+
+// The sum over all ranks, or what a planted fault makes of the call.
+Result<std::span<float>> TrainingRun::exchange() {
+  enter(Phase::reduce);
+  const CollectiveSabotage sabotage = faults_.collective_sabotage(computing());
+  if (sabotage == CollectiveSabotage::none) {
+    return sum_.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing()});
+  }
+  const std::int64_t count = state_.parameters() + passengers;
+  if (sabotage == CollectiveSabotage::mismatch) {
+    ExactSum other(rank_, world_, config_.global_batch_size, count / 2);
+    for (std::int64_t leaf = own_.begin; leaf < own_.end; ++leaf) {
+      std::ranges::fill(other.next_leaf(), 0.0F);
+      other.add_leaf(leaf);
+    }
+    if (auto wrong = other.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing()}); !wrong) {
+      return wrong.error();
+    }
+  }
+  // A skipped (or wrong) collective leaves this rank one call ahead of the others: it goes on as a faulty program would.
+  ExactSum next(rank_, world_, config_.global_batch_size, count);
+  for (std::int64_t leaf = own_.begin; leaf < own_.end; ++leaf) {
+    std::ranges::fill(next.next_leaf(), 0.0F);
+    next.add_leaf(leaf);
+  }
+  Result<std::span<float>> ahead = next.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing() + 1});
+  if (!ahead) return ahead.error();
+  return Failure{FaultKind::internal_error, "a planted wrong collective was answered", fmt::format("rank {}, step {}", rank_.value, computing()), ""};
+}
+
+Result<Done> TrainingRun::step() {
+  const TimePoint began = context_.clock.now();
+  enter(Phase::data);
+  const std::vector<std::int64_t>& indices = order_.of_step(completed_);
+  const std::int64_t tokens = supervised_tokens(indices);
+  if (Result<Done> computed = accumulate_leaves(indices); !computed) return computed;
+  Result<std::span<float>> total = exchange();
+  if (!total) return total.error();
+
+  enter(Phase::optimizer);
+  const std::size_t parameters = static_cast<std::size_t>(state_.parameters());
+  const double loss = static_cast<double>((*total)[parameters]) / static_cast<double>(tokens);
+  stop_agreed_ = (*total)[parameters + 1] > 0;
+  const double rate = config_.learning_rate * learning_rate_multiplier(schedule_, completed_);
+  Result<double> norm = state_.apply(lanes_.first_stream(), total->first(parameters), 1.0 / static_cast<double>(tokens), rate, computing());
+  const std::string where = fmt::format("rank {}, step {}", rank_.value, computing());
+  if (!norm) {
+    norm.error().where = where;
+    return norm.error();
+  }
+  if (!std::isfinite(loss)) {
+    return Failure{FaultKind::loss_not_finite, fmt::format("the loss of step {} is {}", computing(), loss), where, ""};
+  }
+  ++completed_;
+  if (Result<Done> downloaded = state_.download(lanes_.first_stream()); !downloaded) return downloaded;
+  hot_->save(state_.views(), trainer_state());
+  context_.report(ReportStep{completed_, loss, *norm, rate, tokens, seconds_between(began, context_.clock.now())});
+  return Done{};
+}
+
+Result<Done> TrainingRun::save_durable() {
+  if (saved_ == completed_) return Done{};
+  const TimePoint began = context_.clock.now();
+  enter(Phase::checkpoint);
+  saved_ = completed_;
+  if (!writes_files()) return Done{};
+  const std::string directory = spec_.run_directory + "/checkpoints";
+  std::vector<std::pair<std::string, std::string>> extra;
+  if (inputs_.adapter_shape) extra.emplace_back("adapter_config.json", adapter_config_json(*inputs_.adapter_shape, config_.model_name_or_path));
+  Result<DurableCheckpoint> written = write_checkpoint(context_.files, directory, spec_.attempt.value, inputs_.adapter_shape ? "adapter" : "model",
+                                                       state_.views(), trainer_state(), extra);
+  if (!written) return written.error();
+  if (config_.save_total_limit > 0) {
+    if (Result<Done> kept = retain_checkpoints(context_.files, directory, config_.save_total_limit, spec_.attempt.value); !kept) return kept;
+  }
+  context_.report(ReportCheckpoint{completed_, written->directory, seconds_between(began, context_.clock.now())});
+  return Done{};
+}
+
+// The validation loss: every rank computes its share, the sum is exact, so it too has the same bits for any number of ranks.
+Result<Done> TrainingRun::evaluate() {
+  const auto leaves = static_cast<std::int64_t>(inputs_.examples.validation.size());
+  if (leaves == 0) return Done{};
+  const TimePoint began = context_.clock.now();
+  enter(Phase::evaluate);
+  const LeafRange own = leaves_of(rank_, world_, leaves);
+  ExactSum sum(rank_, world_, leaves, 1);
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(own.end - own.begin));
+  std::iota(indices.begin(), indices.end(), own.begin);
+  auto begin = [this](std::size_t) { context_.recorder.heartbeat(context_.clock.now()); };
+  auto consume = [&](std::size_t position, const Lanes::LeafResult& leaf) -> Result<Done> {
+    sum.next_leaf()[0] = static_cast<float>(leaf.loss.loss);
+    sum.add_leaf(own.begin + static_cast<std::int64_t>(position));
+    return Done{};
+  };
+  if (Result<Done> computed = lanes_.run(inputs_.examples.validation, indices, Lanes::Work::loss, begin, consume); !computed) return computed;
+  Result<std::span<float>> total = sum.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{completed_});
+  if (!total) return total.error();
+  std::int64_t tokens = 0;
+  for (const Example& example : inputs_.examples.validation) tokens += example.supervised_count();
+  const double loss = static_cast<double>((*total)[0]) / static_cast<double>(tokens);
+  if (best_eval_loss_ == 0 || loss < best_eval_loss_) best_eval_loss_ = loss;
+  context_.report(ReportEvaluation{completed_, loss, tokens, seconds_between(began, context_.clock.now())});
+  return Done{};
+}
+
+Result<Done> TrainingRun::finish(bool stopped) {
+  if (Result<Done> saved = save_durable(); !saved) return saved;
+  enter(Phase::finalize);
+  if (!stopped && writes_files()) {
+    Result<Done> written = state_.adapter() ? write_final_adapter(context_.files, spec_.run_directory, *state_.adapter(), config_, spec_.attempt.value)
+                                            : write_final_model(context_.files, spec_.run_directory, model_, config_, spec_.attempt.value);
+    if (!written) return written;
+  }
+  context_.report(ReportFinished{completed_, stopped});
+  return Done{};
+}
+
+Result<Done> TrainingRun::between_steps() {
+  const bool at_an_end = completed_ == 0 || completed_ == steps_;
+  if (at_an_end || (config_.eval_steps > 0 && completed_ % config_.eval_steps == 0)) {
+    if (Result<Done> evaluated = evaluate(); !evaluated) return evaluated;
+  }
+  if (!at_an_end && config_.save_steps > 0 && completed_ % config_.save_steps == 0) return save_durable();
+  return Done{};
+}
+
+Result<TrainingOutcome> TrainingRun::run() {
+  if (Result<Done> resumed = resume(); !resumed) return resumed.error();
+  context_.report(ReportStarted{context_.pid, platform_of(context_.device), context_.communicator.traits().version, steps_, completed_,
+                                state_.parameters(), parameters_of(model_.config())});
+  // What is due after a step may have been cut short before a resume at that step, so it is done again: both are idempotent.
+  if (Result<Done> done = between_steps(); !done) return done.error();
+  while (completed_ < steps_ && !stop_agreed_) {
+    if (Result<Done> stepped = step(); !stepped) return stepped.error();
+    if (Result<Done> done = between_steps(); !done) return done.error();
+  }
+  const bool stopped = completed_ < steps_;
+  if (Result<Done> finished = finish(stopped); !finished) return finished.error();
+  return TrainingOutcome{completed_, stopped};
+}
+
+}  // namespace
+
+Result<TrainingOutcome> train(RankContext& context, const ProcessSpec& spec, const RunConfig& config, RunInputs& inputs, Llama& model) {
+  context.recorder.enter(Phase::init, Step{0}, context.clock.now());
+  Result<TrainableState> state = TrainableState::make(context.device, config, inputs, model);
+  if (!state) return state.error();
+  const LeafRange own = leaves_of(context.communicator.rank(), context.communicator.world(), config.global_batch_size);
+  const int lanes = static_cast<int>(std::clamp<std::int64_t>(spec.micro_batch, 1, std::max<std::int64_t>(1, own.end - own.begin)));
+  Result<Lanes> planned = Lanes::plan(context.device, model, state->adapter(), lanes, spec.threads_per_rank, longest_example(inputs.examples),
+                                      state->parameters());
+  if (!planned) return planned.error();
+  Result<ScheduleKind> schedule = schedule_named(config.lr_scheduler_type);
+  if (!schedule) return schedule.error();
+  return TrainingRun(context, spec, config, inputs, model, std::move(*state), std::move(*planned), *schedule).run();
+}
+
+}  // namespace ftl
