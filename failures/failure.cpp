@@ -14,7 +14,7 @@ std::string_view name_of(RecoveryAction action) {
     case RecoveryAction::observe: return "observe";
     case RecoveryAction::retry: return "retry";
     case RecoveryAction::retry_once: return "retry_once";
-    case RecoveryAction::retry_smaller_micro_batch: return "retry_smaller_micro_batch";
+    case RecoveryAction::retry_smaller_micro_batch: return "retry_with_smaller_micro_batch";
     case RecoveryAction::replay_step: return "replay_step";
     case RecoveryAction::previous_checkpoint: return "previous_checkpoint";
     case RecoveryAction::stop: return "stop";
