@@ -28,7 +28,9 @@ Result<Lanes> Lanes::plan(Device& device, Llama& model, const Adapter* adapter, 
     lane.targets.reserve(static_cast<std::size_t>(max_rows));
     planned.lanes_.push_back(std::move(lane));
   }
-  planned.pool_ = std::make_unique<ThreadPool>(lanes);
+  Result<std::unique_ptr<ThreadPool>> pool = ThreadPool::start(lanes);
+  if (!pool) return pool.error();
+  planned.pool_ = std::move(*pool);
   return planned;
 }
 
@@ -47,7 +49,7 @@ Result<Done> Lanes::run(std::span<const Example> set, std::span<const std::int64
   for (std::size_t first = 0; first < indices.size(); first += lanes_.size()) {
     begin(first);
     const std::size_t group = std::min(lanes_.size(), indices.size() - first);
-    auto compute_one = [&](std::int64_t lane) {
+    auto compute_one = [&](std::int64_t lane, int) {
       compute(lanes_[static_cast<std::size_t>(lane)], set[static_cast<std::size_t>(indices[first + static_cast<std::size_t>(lane)])], work);
     };
     pool_->parallel_for(static_cast<std::int64_t>(group), compute_one);

@@ -1,0 +1,82 @@
+// ftlaunch: the command line. Chooses a verb; without one, options mean `run`.
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "launcher/verbs/verb.h"
+
+namespace ftl {
+namespace {
+
+constexpr Verb verb_table[] = {
+    {"run", "check, launch, watch and recover a fine-tuning run (the default verb)", run_run},
+    {"check", "every check before a launch, all findings; nothing is started", run_check},
+    {"status", "where a run stands", run_status},
+    {"explain", "what a fault kind or a taxonomy code means", run_explain},
+    {"generate", "continue a prompt with a model and an adapter", run_generate},
+    {"tokenize", "token ids of texts (JSON lines)", run_tokenize},
+    {"logits", "logits of token ids (JSON lines)", run_logits},
+    {"clean", "remove what dead runs left in node-local memory", run_clean},
+    {"inspect", "what a checkpoint is", nullptr},
+    {"diagnose", "post-mortem of logs", nullptr},
+    {"simulate", "a run in virtual time with failures", nullptr},
+    {"watch", "follow a run", nullptr},
+    {"report", "a run as a page", nullptr},
+    {"render", "chat templates (JSON lines)", nullptr},
+    {"merge", "an adapter into its base", nullptr},
+    {"export", "other formats", nullptr},
+    {"convert", "other formats", nullptr},
+    {"reshard", "other parallel layouts", nullptr},
+    {"verify-resume", "prove that a resume gives the same bits", nullptr},
+    {"chaos", "faults on a running job", nullptr},
+    {"doctor", "this machine", nullptr},
+    {"import-config", "configurations of other tools", nullptr},
+    {"bench", "speed of whole steps", nullptr},
+};
+
+void print_help() {
+  std::fputs("ftlaunch --config FILE [--nodes N] [--ranks-per-node M] [--dry-run] ...   fine-tune (= ftlaunch run)\n"
+             "ftlaunch VERB ...\n\n", stdout);
+  for (const Verb& verb : verb_table) {
+    if (verb.run != nullptr) std::printf("  %-10s %s\n", std::string(verb.name).c_str(), std::string(verb.summary).c_str());
+  }
+  std::fputs("\n`ftlaunch VERB -h` shows a verb's options.\n", stdout);
+}
+
+int dispatch(Arguments arguments) {
+  if (arguments.empty() || arguments[0] == "-h" || arguments[0] == "--help" || arguments[0] == "help") {
+    print_help();
+    return arguments.empty() ? 2 : 0;
+  }
+  if (arguments[0] == "--version") {
+    std::puts("ftlaunch " FTL_VERSION);
+    return 0;
+  }
+  if (arguments[0].starts_with("-")) return run_run(arguments);
+  const auto verb = std::ranges::find(verb_table, std::string_view(arguments[0]), &Verb::name);
+  if (verb == std::end(verb_table)) {
+    return refuse(Failure{FaultKind::usage_error, fmt::format("there is no verb `{}`", arguments[0]), "command line", "`ftlaunch -h` lists the verbs"});
+  }
+  if (verb->run == nullptr) {
+    return refuse(Failure{FaultKind::not_in_this_version, fmt::format("`ftlaunch {}` is not in this version", arguments[0]), "command line", ""});
+  }
+  arguments.erase(arguments.begin());
+  return verb->run(arguments);
+}
+
+}  // namespace
+
+std::span<const Verb> verbs() { return verb_table; }
+
+}  // namespace ftl
+
+int main(int argc, char** argv) {
+  try {
+    return ftl::dispatch(ftl::Arguments(argv + 1, argv + argc));
+  } catch (const std::exception& error) {
+    return ftl::refuse(ftl::Failure{ftl::FaultKind::internal_error, error.what(), "ftlaunch", ""});
+  }
+}
