@@ -19,6 +19,7 @@ struct TensorInfo {
   DType dtype;
   std::vector<std::int64_t> shape;  // row-major; empty = scalar
   std::string file;                 // for messages
+  std::string unsupported_dtype = {};   // "F64", ...: legal in the file but not in DType; `dtype` is then u8 and means nothing
 };
 std::int64_t element_count(const TensorInfo& tensor);
 
@@ -27,7 +28,8 @@ class CheckpointReader {
   virtual ~CheckpointReader() = default;
   virtual const std::vector<TensorInfo>& tensors() const = 0;  // sorted by name
   const TensorInfo* find(const std::string& name) const;
-  // The stored bytes, valid as long as the reader (mapped, not copied).
+  // The stored bytes, valid as long as the reader (mapped, not copied). checkpoint_incomplete when there is no such tensor,
+  // model_family_unsupported when its dtype is none of ours.
   virtual Result<std::span<const std::byte>> bytes(const std::string& name) const = 0;
   // Converted to float32 (exact for f32, bf16, f16). `into` has element_count elements.
   Result<Done> read_f32(const std::string& name, std::span<float> into) const;

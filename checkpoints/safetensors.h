@@ -34,7 +34,15 @@ struct TensorToWrite {
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;
 };
-// The reference writer's layout (dtype alignment descending, then name; header padded with spaces to 8): same tensors, same bytes.
+// The file as the writer would make it: header (length word included) and the tensors' own bytes, in order, not copied.
+struct SafetensorsImage {
+  std::string header;
+  std::vector<std::span<const std::byte>> data;
+  std::vector<std::span<const std::byte>> parts() const;   // header first; valid as long as the image and the tensors' bytes
+};
+Result<SafetensorsImage> lay_out_safetensors(std::vector<TensorToWrite> tensors,
+                                             const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+// The reference writer's layout (dtype descending in its own order, widest first, then name; header padded with spaces to 8): same tensors, same bytes.
 Result<Done> write_safetensors(Files& files, const std::string& path, std::vector<TensorToWrite> tensors,
                                const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 

@@ -1,0 +1,196 @@
+#include "checkpoints/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace ftl {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { if (number_ >= 0) ::close(number_); }
+  int get() const { return number_; }
+  // The last chance of a network file system to report that a write was lost.
+  int close_now() { return ::close(std::exchange(number_, -1)); }
+
+ private:
+  int number_;
+};
+
+int open_again(const std::string& path, int flags, mode_t mode = 0) {
+  int number = -1;
+  do number = ::open(path.c_str(), flags | O_CLOEXEC, mode); while (number < 0 && errno == EINTR);
+  return number;
+}
+
+std::string parent_of(const std::string& path) {
+  const fs::path parent = fs::path(path).parent_path();
+  return parent.empty() ? "." : parent.string();
+}
+
+std::string free_bytes_at(const std::string& path) {
+  struct statvfs room {};
+  if (::statvfs(parent_of(path).c_str(), &room) != 0) return "an unknown number of";
+  return std::to_string(static_cast<std::uint64_t>(room.f_bavail) * room.f_frsize);
+}
+
+Failure failed(const std::string& path, const char* action, int error, std::size_t wanted = 0) {
+  const std::string reason = std::generic_category().message(error);
+  if (error == ENOSPC || error == EDQUOT) {
+    return {FaultKind::storage_full,
+            fmt::format("cannot {} {} bytes: {} ({} bytes are free)", action, wanted, reason, free_bytes_at(path)), path, ""};
+  }
+  return {FaultKind::file_not_found, fmt::format("cannot {}: {}", action, reason), path, ""};
+}
+
+int write_all(int descriptor, std::span<const std::byte> bytes) {
+  constexpr std::size_t largest_call = std::size_t{1} << 30;   // Linux writes at most 2 GiB at once
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), std::min(bytes.size(), largest_call));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+int sync(int descriptor) {
+  int result = 0;
+  do result = ::fsync(descriptor); while (result != 0 && errno == EINTR);
+  return result == 0 ? 0 : errno;
+}
+
+// Opens a regular file for reading and tells its size: a directory, pipe or device is refused before anything is read.
+Result<std::size_t> size_of_regular(const Descriptor& file, const std::string& path) {
+  if (file.get() < 0) return failed(path, "read", errno);
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) return failed(path, "read", errno);
+  if (!S_ISREG(status.st_mode)) return Failure{FaultKind::file_not_found, "cannot read: it is not a regular file", path, ""};
+  return static_cast<std::size_t>(status.st_size);
+}
+
+}  // namespace
+
+Result<Done> PosixFiles::write(const std::string& path, std::span<const std::span<const std::byte>> parts) {
+  std::size_t wanted = 0;
+  for (std::span<const std::byte> part : parts) wanted += part.size();
+  Descriptor file(open_again(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+  if (file.get() < 0) return failed(path, "write", errno, wanted);
+  int error = 0;
+  for (std::size_t i = 0; i < parts.size() && error == 0; ++i) error = write_all(file.get(), parts[i]);
+  if (error == 0) error = sync(file.get());
+  if (error == 0 && file.close_now() != 0 && errno != EINTR) error = errno;
+  if (error == 0) return Done{};
+  Failure failure = failed(path, "write", error, wanted);
+  ::unlink(path.c_str());   // half a file helps nobody and holds space that is wanted elsewhere
+  return failure;
+}
+
+Result<std::string> PosixFiles::read(const std::string& path, std::size_t limit) {
+  // O_NONBLOCK: a pipe without a writer would block open() for ever.
+  const Descriptor file(open_again(path, O_RDONLY | O_NONBLOCK));
+  Result<std::size_t> size = size_of_regular(file, path);
+  if (!size) return size.error();
+  std::string text;
+  std::array<char, 65536> block;
+  for (;;) {
+    if (*size > limit || text.size() > limit) {
+      return Failure{FaultKind::file_not_found,
+                     fmt::format("cannot read: the file has {} bytes, at most {} are accepted", std::max(*size, text.size()), limit), path,
+                     "check that the path names the file that is meant"};
+    }
+    const ssize_t got = ::read(file.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed(path, "read", errno);
+    if (got == 0) return text;
+    text.append(block.data(), static_cast<std::size_t>(got));
+  }
+}
+
+Result<MappedFile> PosixFiles::map(const std::string& path) {
+  const Descriptor file(open_again(path, O_RDONLY | O_NONBLOCK));
+  const Result<std::size_t> size = size_of_regular(file, path);
+  if (!size) return size.error();
+  if (*size == 0) return MappedFile{};
+  void* const start = ::mmap(nullptr, *size, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (start == MAP_FAILED) return failed(path, "map", errno);
+  const std::size_t length = *size;
+  std::shared_ptr<const void> owner(start, [length](const void* p) { ::munmap(const_cast<void*>(p), length); });
+  return MappedFile{std::move(owner), {static_cast<const std::byte*>(start), length}};
+}
+
+Result<Done> PosixFiles::make_directories(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) return failed(path, "create the directory", error.value());
+  return Done{};
+}
+
+Result<Done> PosixFiles::rename(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return failed(from, fmt::format("rename to {}", to).c_str(), errno);
+  return Done{};
+}
+
+Result<Done> PosixFiles::sync_directory(const std::string& path) {
+  const Descriptor directory(open_again(path, O_RDONLY | O_DIRECTORY));
+  if (directory.get() < 0) return failed(path, "open the directory", errno);
+  const int error = sync(directory.get());
+  // Some file systems have nothing to sync in a directory and say so with EINVAL.
+  if (error != 0 && error != EINVAL) return failed(path, "sync the directory", error);
+  return Done{};
+}
+
+Result<Done> PosixFiles::remove_all(const std::string& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) return failed(path, "remove", error.value());
+  return Done{};
+}
+
+Result<std::vector<std::string>> PosixFiles::list(const std::string& directory) {
+  std::error_code error;
+  std::vector<std::string> names;
+  fs::directory_iterator entry(directory, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) names.push_back(entry->path().filename().string());
+  if (error) return failed(directory, "list the directory", error.value());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool PosixFiles::exists(const std::string& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+Result<Done> write_atomically(Files& files, const std::string& path, std::string_view text) {
+  const std::string temporary = fmt::format("{}.tmp-{}", path, ::getpid());
+  const std::array<std::span<const std::byte>, 1> parts = {std::as_bytes(std::span(text))};
+  Result<Done> done = files.write(temporary, parts);
+  if (done) done = files.rename(temporary, path);
+  if (!done) {
+    (void)files.remove_all(temporary);
+    return done;
+  }
+  return files.sync_directory(parent_of(path));
+}
+
+}  // namespace ftl
