@@ -26,7 +26,8 @@ struct LeafRange {
 // The contiguous leaves of `rank`: sizes differ by at most one, earlier ranks take the larger ones. Empty if world > leaves.
 LeafRange leaves_of(Rank rank, WorldSize world, std::int64_t leaves);
 
-// The number of buffers of `count` elements that a rank needs at once (for the memory plan).
+// The number of buffers of `count` elements that a rank needs at once, at most (for the memory plan). A range of m leaves
+// consists of at most 2 ceil(log2 m) finished nodes; besides them there is the leaf being written or the node being received.
 std::int64_t exact_sum_buffers(std::int64_t leaves_of_rank_max, std::int64_t leaves);
 
 // One point-to-point transfer of a finished node, in the order in which every rank performs those that concern it.
@@ -54,13 +55,29 @@ class ExactSum {
 
  private:
   struct Node { LeafRange range; std::vector<float> values; };
+  // A tree node that spans ranks, as far as this rank takes part in finishing it.
+  struct Merge { LeafRange left, right; Rank left_owner, right_owner; };
+
+  std::vector<float> take_buffer();
+  Node take_node(LeafRange range);
+  void put_node(Node node);
+  void merge_finished_siblings();
+  Result<Done> exchange(Communicator& communicator, FlightRecorder& recorder, Clock& clock, const AwaitLimits& limits);
+  Result<Done> carry_out(const Merge& merge, Communicator& communicator, Clock& clock, const AwaitLimits& limits);
+  void start_over();
+
   Rank rank_;
   WorldSize world_;
   std::int64_t leaves_;
   std::int64_t count_;
+  LeafRange mine_;
+  std::vector<Merge> merges_;               // of this rank, in the order of the tree's recursion
   std::vector<Node> nodes_;                 // finished, ascending, disjoint
   std::vector<std::vector<float>> free_;
   std::vector<float> leaf_;
+  std::int64_t next_leaf_;                  // number that add_leaf() expects
+  std::int64_t buffers_ = 0;
+  bool finished_ = false;                   // nodes_ holds the total of the last step
 };
 
 }  // namespace ftl

@@ -1,0 +1,127 @@
+// The text form of a planted fault: key=value pairs, separated by commas, whose values may hold one more `=`.
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+
+#include "comm/flight_recorder.h"
+#include "comm/process_spec.h"
+
+namespace ftl {
+
+namespace {
+
+constexpr std::array<std::string_view, 10> faults_of_this_version{
+    "sigkill", "oom", "segv", "exit", "sigstop", "hang_before_collective", "skip_collective", "mismatch_collective", "nan_loss", "nan_grad"};
+constexpr std::array<std::string_view, 7> faults_of_the_design{
+    "slow", "loss_spike", "disk_full", "torn_checkpoint", "bitflip_checkpoint", "drop_connection", "comm_error"};
+constexpr std::array<std::string_view, 7> keys{"fault", "rank", "step", "phase", "attempt", "times", "value"};
+
+template <class Names>
+bool is_in(const Names& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+template <class Names>
+std::string list_of(const Names& names) {
+  std::string text;
+  for (const std::string_view name : names) text += (text.empty() ? "" : ", ") + std::string(name);
+  return text;
+}
+
+std::string phases() {
+  std::string text;
+  for (int p = 0; p <= static_cast<int>(Phase::finalize); ++p) text += (p ? ", " : "") + std::string(name_of(static_cast<Phase>(p)));
+  return text;
+}
+
+Failure wrong(std::string_view whole, std::string what, std::string fix) {
+  return {FaultKind::usage_error, std::move(what), "--inject \"" + std::string(whole) + "\"", std::move(fix)};
+}
+
+class Parser {
+ public:
+  explicit Parser(std::string_view text) : text_(text) { spec_.text = std::string(text); }
+
+  Result<FaultSpec> parse() {
+    if (text_.size() > 1024) return wrong(text_.substr(0, 60), "a planted fault has at most 1024 characters", "");
+    for (std::string_view rest = text_;;) {
+      const std::size_t comma = rest.find(',');
+      if (const Result<Done> one = pair(rest.substr(0, comma)); !one) return one.error();
+      if (comma == std::string_view::npos) break;
+      rest.remove_prefix(comma + 1);
+    }
+    if (spec_.fault.empty()) return wrong(text_, "the fault is not named", "write fault=NAME, one of: " + list_of(faults_of_this_version));
+    if (spec_.fault == "exit" && !has_value_) return wrong(text_, "the exit code is not given", "write fault=exit=N");
+    if (spec_.fault != "exit" && has_value_) return wrong(text_, "`" + spec_.fault + "` takes no value", "only exit does: fault=exit=N");
+    return spec_;
+  }
+
+ private:
+  Result<Done> pair(std::string_view part) {
+    const std::size_t equals = part.find('=');
+    const std::string_view key = part.substr(0, equals);
+    const std::string_view value = equals == std::string_view::npos ? std::string_view() : part.substr(equals + 1);
+    if (!is_in(keys, key)) return wrong(text_, "unknown key `" + std::string(key) + "`", "keys: " + list_of(keys));
+    if (value.empty()) return wrong(text_, "`" + std::string(key) + "` has no value", "write " + std::string(key) + "=...");
+    bool& seen = seen_[static_cast<std::size_t>(std::find(keys.begin(), keys.end(), key) - keys.begin())];
+    if (seen) return wrong(text_, "`" + std::string(key) + "` is given twice", "give it once");
+    seen = true;
+    if (key == "fault") return fault(value);
+    if (key == "phase") return phase(value);
+    if (key == "rank") return number(key, value, 0, 1'000'000, [&](std::int64_t n) { spec_.rank = Rank{static_cast<std::int32_t>(n)}; });
+    if (key == "step") return number(key, value, 1, std::numeric_limits<std::int64_t>::max(), [&](std::int64_t n) { spec_.step = n; });
+    if (key == "attempt") return number(key, value, 0, 1'000'000, [&](std::int64_t n) { spec_.attempt = static_cast<std::int32_t>(n); });
+    if (key == "times") return number(key, value, 1, 1'000'000, [&](std::int64_t n) { spec_.times = static_cast<std::int32_t>(n); });
+    return exit_code_of(value);
+  }
+
+  Result<Done> fault(std::string_view value) {
+    const std::size_t equals = value.find('=');
+    const std::string_view name = value.substr(0, equals);
+    if (is_in(faults_of_the_design, name)) {
+      return Failure{FaultKind::not_in_this_version, "the fault `" + std::string(name) + "` cannot be planted in this version",
+                     "--inject \"" + std::string(text_) + "\"", "faults of this version: " + list_of(faults_of_this_version)};
+    }
+    if (!is_in(faults_of_this_version, name)) {
+      return wrong(text_, "unknown fault `" + std::string(name) + "`", "faults: " + list_of(faults_of_this_version));
+    }
+    spec_.fault = std::string(name);
+    return equals == std::string_view::npos ? Result<Done>(Done{}) : exit_code_of(value.substr(equals + 1));
+  }
+
+  Result<Done> phase(std::string_view value) {
+    if (!phase_named(value)) return wrong(text_, "unknown phase `" + std::string(value) + "`", "phases: " + phases());
+    spec_.phase = std::string(value);
+    return Done{};
+  }
+
+  Result<Done> exit_code_of(std::string_view value) {
+    if (has_value_) return wrong(text_, "the fault's value is given twice", "write fault=exit=N");
+    has_value_ = true;
+    return number("value", value, 0, 255, [&](std::int64_t n) { spec_.value = n; });
+  }
+
+  template <class Store>
+  Result<Done> number(std::string_view key, std::string_view value, std::int64_t min, std::int64_t max, Store store) {
+    std::int64_t n = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), n);
+    if (error != std::errc() || end != value.data() + value.size() || n < min || n > max) {
+      return wrong(text_, "`" + std::string(key) + "` is " + std::string(value) + ", must be an integer from " + std::to_string(min) +
+                              " to " + std::to_string(max), "");
+    }
+    store(n);
+    return Done{};
+  }
+
+  std::string_view text_;
+  FaultSpec spec_;
+  std::array<bool, keys.size()> seen_{};
+  bool has_value_ = false;
+};
+
+}  // namespace
+
+Result<FaultSpec> parse_fault(std::string_view text) { return Parser(text).parse(); }
+
+}  // namespace ftl
