@@ -48,11 +48,17 @@ struct AdapterShape {
 // PEFT's rule: "all" = every linear layer but the output embedding; otherwise exact name or suffix after a dot; a single target
 // with regex characters must match the whole name. adapter_target_unmatched names the modules that exist.
 Result<AdapterShape> select_modules(const AdapterOptions& options, std::span<const LinearModule> all);
+// Whether a single target is a regular expression rather than a module name.
+bool is_pattern(const std::string& target);
+// A then B of each module, in model order, without memory behind it (values are null).
+std::vector<TrainableTensor> adapter_layout(const AdapterShape& shape);
 
 class Adapter {
  public:
   // A: uniform in +-1/sqrt(in) (kaiming_uniform with a = sqrt(5), PEFT's default) from (seed, module, element), B: zero.
   static Result<Adapter> initialise(Device& device, const AdapterShape& shape, std::uint64_t seed);
+  // The same layout, values not set.
+  static Result<Adapter> allocate(Device& device, const AdapterShape& shape);
   Adapter(Adapter&&) noexcept;
   Adapter& operator=(Adapter&&) noexcept;
   ~Adapter();
@@ -61,6 +67,8 @@ class Adapter {
   std::span<const TrainableTensor> layout() const;   // A then B of each module, in model order
   std::int64_t parameters() const;
   float* values();                                   // the flat buffer, device memory
+  Result<Done> assign(std::span<const float> values);  // host -> device, parameters() floats in layout order
+  Result<std::vector<float>> copy() const;             // device -> host
   // The module's A and B, or null pointers when it carries none. `module` is an index into the model's list of all linear modules.
   struct Pair { const float* a = nullptr; const float* b = nullptr; std::int64_t offset_a = 0; std::int64_t offset_b = 0; };
   Pair pair(const std::string& module_name) const;

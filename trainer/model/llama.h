@@ -23,7 +23,7 @@ struct LossSum {
 };
 
 // Activations, gradients of activations and caches for one sequence in flight; one per lane. Planned for `max_rows` once:
-// nothing is allocated after that.
+// nothing is allocated after that. Defined in trainer/model/workspace.h; a std::unique_ptr<Workspace> needs that header.
 class Workspace;
 
 class Llama {
@@ -40,8 +40,12 @@ class Llama {
   // The weights as trainable tensors, named as in Hugging Face checkpoints, sorted by name: full-parameter mode, and for saving.
   std::span<const TrainableTensor> weights();
 
-  Result<std::unique_ptr<Workspace>> make_workspace(std::int64_t max_rows, bool for_training) const;
-  static std::int64_t workspace_bytes(const ModelConfig& config, std::int64_t max_rows, const AdapterShape* adapter, bool full_parameter);
+  // `adapter`: the shape of the adapter that this workspace will be used with; null for the base model and full-parameter mode.
+  // A workspace for training serves logits() and decode() too.
+  Result<std::unique_ptr<Workspace>> make_workspace(std::int64_t max_rows, bool for_training, const AdapterShape* adapter = nullptr) const;
+  // Exactly what make_workspace allocates: for training when there is an adapter or full_parameter (unless for_training is false).
+  static std::int64_t workspace_bytes(const ModelConfig& config, std::int64_t max_rows, const AdapterShape* adapter, bool full_parameter,
+                                      bool for_training = true);
 
   // Sum of -log p over targets. ids: [rows]; targets: [rows], targets[i] = id that position i must predict, or -1 when not
   // supervised. When `gradient` is given (floats, laid out as adapter->layout() or, without adapter, as weights_layout()), it is

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "checkpoints/files.h"
 #include "failures/result.h"
+#include "lora/adapter.h"
 
 namespace ftl {
 
@@ -22,7 +24,22 @@ struct ModelConfig {
   double rope_theta = 10000;
   double rms_norm_epsilon = 1e-5;
   bool tied_embeddings = false;
+
+  std::int64_t query_width() const { return heads * head_dim; }
+  std::int64_t kv_width() const { return kv_heads * head_dim; }
 };
+
+// A weight as the checkpoint names it.
+struct WeightShape {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+// Every tensor the architecture calls for, sorted by name (byte order, as std::string compares).
+std::vector<WeightShape> weight_shapes(const ModelConfig& config);
+// Every linear layer that can carry an adapter, in the order of PyTorch's named_modules(). The output embedding is none of them.
+std::vector<LinearModule> linear_modules(const ModelConfig& config);
+// Values of all weights together.
+std::int64_t weight_count(const ModelConfig& config);
 
 // Kinds: file_not_found, model_config_invalid, model_family_unsupported. Every size is checked against sane limits.
 Result<ModelConfig> read_model_config(Files& files, const std::string& model_directory);
