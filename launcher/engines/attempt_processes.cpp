@@ -1,0 +1,209 @@
+#include "launcher/engines/attempt_processes.h"
+
+#include <sys/wait.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <deque>
+#include <set>
+
+#include "launcher/control/sealed_frames.h"
+#include "launcher/control/server.h"
+#include "launcher/engines/process_table.h"
+#include "launcher/keeper/line_splitter.h"
+
+namespace ftl {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::size_t engine_line_limit = 4096;
+constexpr std::size_t engine_last_lines = 40;
+// mpirun notices the end of its keepers by itself, but may take seconds to leave. Nothing of the attempt depends on it then.
+constexpr Duration engine_asked_after = std::chrono::milliseconds(200);
+constexpr Duration engine_killed_after = std::chrono::milliseconds(1200);
+
+}  // namespace
+
+struct AttemptProcesses::Impl : std::enable_shared_from_this<AttemptProcesses::Impl> {
+  Impl(asio::io_context& io, EngineRequest wanted, Attempt number, AttemptSink callbacks)
+      : request(std::move(wanted)), attempt(number), sink(std::move(callbacks)), output(io) {}
+
+  void read_output();
+  void take_output(std::string_view bytes);
+  void drain_output();
+  void on_message(Rank rank, KeeperMessage message);
+  void on_closed(Rank rank, const std::string& why);
+  void look_for_engine();
+  void hurry_engine(TimePoint now);
+
+  EngineRequest request;
+  Attempt attempt;
+  AttemptSink sink;
+  asio::posix::stream_descriptor output;
+  std::array<char, 16 * 1024> input{};
+  LineSplitter lines{engine_line_limit};
+  std::deque<std::string> last_lines;
+  std::unique_ptr<ControlServer> server;
+  StartedEngine engine;
+  std::set<Rank> confirmed;              // their ranks are dead and reaped
+  std::optional<TimePoint> alone_since;  // no keeper is connected any more, after dismiss() or destroy()
+  bool engine_ended = false;
+  bool ending = false;                   // dismissed or destroyed
+  bool asked = false;
+  bool gone = false;
+};
+
+void AttemptProcesses::Impl::read_output() {
+  output.async_read_some(asio::buffer(input), [self = shared_from_this()](boost::system::error_code error, std::size_t count) {
+    if (error) return;
+    self->take_output(std::string_view(self->input.data(), count));
+    self->read_output();
+  });
+}
+
+void AttemptProcesses::Impl::take_output(std::string_view bytes) {
+  for (auto& line : lines.feed(bytes)) {
+    sink.engine_log(line.text);
+    last_lines.push_back(std::move(line.text));
+    if (last_lines.size() > engine_last_lines) last_lines.pop_front();
+  }
+}
+
+// What was written before the engine's end. Keepers may hold the pipe longer, so its end is not waited for.
+void AttemptProcesses::Impl::drain_output() {
+  boost::system::error_code error;
+  output.non_blocking(true, error);
+  for (int reads = 0; !error && reads < 256; ++reads) {
+    std::array<char, 4096> bytes;
+    const std::size_t count = output.read_some(asio::buffer(bytes), error);
+    take_output(std::string_view(bytes.data(), count));
+  }
+}
+
+void AttemptProcesses::Impl::on_message(Rank rank, KeeperMessage message) {
+  if (const auto* up = std::get_if<RankUp>(&message)) {
+    sink.event(RankStarted{attempt, rank, up->pid});
+  } else if (auto* pulse = std::get_if<Pulse>(&message)) {
+    sink.event(RankPulse{attempt, rank, std::move(*pulse)});
+  } else if (const auto* line = std::get_if<ReportLine>(&message)) {
+    auto report = decode_report(line->line);
+    if (report) sink.event(RankReported{attempt, rank, std::move(*report)});
+    else sink.log(rank, {"ftlaunch: a report was not understood: " + report.error().what}, 0);
+  } else if (const auto* batch = std::get_if<LogBatch>(&message)) {
+    sink.log(rank, batch->lines, batch->dropped);
+  } else if (const auto* ring = std::get_if<RingFile>(&message)) {
+    sink.ring(rank, ring->bytes);
+  } else if (auto* evidence = std::get_if<ExitEvidence>(&message)) {
+    if (!confirmed.insert(rank).second) return;
+    sink.event(RankExited{attempt, rank, std::move(*evidence)});
+  }
+}
+
+void AttemptProcesses::Impl::on_closed(Rank rank, const std::string& why) {
+  // With the evidence delivered, or nothing expected any more, the end of a keeper is no loss.
+  if (!ending && !confirmed.contains(rank)) sink.event(KeeperLost{attempt, rank, why});
+}
+
+void AttemptProcesses::Impl::look_for_engine() {
+  if (engine_ended) return;
+  int status = 0;
+  const pid_t reaped = ::waitpid(engine.pid, &status, WNOHANG);
+  if (reaped == 0 || (reaped < 0 && errno == EINTR)) return;
+  engine_ended = true;
+  drain_output();
+  EngineExited exited{attempt, {}, {last_lines.begin(), last_lines.end()}};
+  if (reaped > 0) {
+    exited.status.signalled = WIFSIGNALED(status);
+    exited.status.code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+    exited.status.core_dumped = WIFSIGNALED(status) && WCOREDUMP(status);
+  }
+  sink.event(std::move(exited));
+}
+
+void AttemptProcesses::Impl::hurry_engine(TimePoint now) {
+  if (engine_ended || !alone_since) return;
+  if (now - *alone_since >= engine_killed_after) {
+    ::kill(engine.pid, SIGKILL);   // not reaped yet, so the pid is still ours
+  } else if (!asked && now - *alone_since >= engine_asked_after) {
+    asked = true;
+    ::kill(engine.pid, SIGTERM);
+  }
+}
+
+Result<std::unique_ptr<AttemptProcesses>> AttemptProcesses::start(asio::io_context& io, EngineRequest request, Attempt attempt,
+                                                                  std::string listen_address, AttemptSink sink) {
+  const auto impl = std::make_shared<Impl>(io, std::move(request), attempt, std::move(sink));
+  impl->request.secret = to_hex(random_bytes(32));
+  const std::weak_ptr<Impl> weak = impl;
+  ControlSink control;
+  control.connected = [weak](const Hello& hello) {
+    if (const auto self = weak.lock()) {
+      self->sink.event(KeeperConnected{self->attempt, hello.rank, hello.node, hello.keeper_pid});
+      if (self->ending) self->server->send(hello.rank, KeeperOrder::dismiss);   // too late: it missed the order to all
+    }
+  };
+  control.message = [weak](Rank rank, KeeperMessage message) {
+    if (const auto self = weak.lock()) self->on_message(rank, std::move(message));
+  };
+  control.closed = [weak](Rank rank, const std::string& why) {
+    if (const auto self = weak.lock()) self->on_closed(rank, why);
+  };
+  auto server = ControlServer::listen(io, {std::move(listen_address), impl->request.secret, attempt, impl->request.world}, control);
+  if (!server) return server.error();
+  impl->server = std::move(*server);
+  impl->request.control_address = impl->server->address();
+
+  const EngineCommand command = engine_command(impl->request);
+  for (const std::string& note : command.notes) impl->sink.engine_log("ftlaunch: " + note);
+  auto engine = start_engine(impl->request.kind, command);
+  if (!engine) return engine.error();
+  impl->engine = std::move(*engine);
+  boost::system::error_code error;
+  impl->output.assign(::dup(impl->engine.output.get()), error);
+  if (!error) impl->read_output();
+  return std::unique_ptr<AttemptProcesses>(new AttemptProcesses(impl));
+}
+
+AttemptProcesses::~AttemptProcesses() {
+  boost::system::error_code ignored;
+  impl_->output.close(ignored);
+  impl_->server.reset();
+  kill_marked(impl_->request.marker);
+  if (!impl_->engine_ended) ::waitpid(impl_->engine.pid, nullptr, 0);
+}
+
+void AttemptProcesses::stop_ranks() { impl_->server->send_all(KeeperOrder::stop); }
+void AttemptProcesses::kill_ranks() { impl_->server->send_all(KeeperOrder::kill); }
+
+void AttemptProcesses::dismiss() {
+  impl_->ending = true;
+  impl_->server->send_all(KeeperOrder::dismiss);
+}
+
+void AttemptProcesses::destroy() {
+  impl_->ending = true;
+  kill_marked(impl_->request.marker);
+}
+
+void AttemptProcesses::look(TimePoint now) {
+  const auto self = impl_;
+  self->look_for_engine();
+  if (!self->ending || self->gone) return;
+  if (self->server->connected() == 0 && !self->alone_since) self->alone_since = now;
+  self->hurry_engine(now);
+  if (!self->engine_ended || self->server->connected() > 0) return;
+  if (!processes_marked(self->request.marker).empty()) {
+    kill_marked(self->request.marker, 1);   // nobody is left who would end them
+    return;
+  }
+  self->gone = true;
+  self->sink.event(AttemptGone{self->attempt});
+}
+
+}  // namespace ftl
