@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "failures/result.h"
@@ -48,10 +49,10 @@ class Buffer {
 };
 
 struct DeviceTraits {
-  std::string name;             // "AMD EPYC, 2 threads, avx2", "NVIDIA H100 ..."
+  std::string name;             // "AMD EPYC, avx2", "NVIDIA H100 ..."
   Place place = Place::host;
   std::string blas;             // library and kernel chosen: "OpenBLAS 0.3.21 Zen"; part of the promise of equal bits
-  std::string instruction_set;  // "avx2", "avx512", "sm_90"
+  std::string instruction_set;  // "avx2", "baseline", "sm_90"
 };
 
 class Device {
@@ -71,8 +72,9 @@ class Device {
   virtual void release(void* data, std::size_t bytes) noexcept = 0;
 };
 
-// The CPU. BLAS is pinned to one thread a call; parallelism comes from the stream's threads.
-Result<std::unique_ptr<Device>> make_cpu_device();
+// The CPU. BLAS is pinned to one thread a call; parallelism comes from the stream's threads. `instruction_set` imposes
+// one ("baseline", "avx2"; a failure if the processor lacks it); empty takes the best the processor has.
+Result<std::unique_ptr<Device>> make_cpu_device(std::string_view instruction_set = {});
 
 // Exported by libftl_cuda.so as `extern "C" ftl::MakeDeviceResult ftl_make_device(int ordinal)`.
 using MakeDeviceResult = Result<std::unique_ptr<Device>>;

@@ -49,7 +49,7 @@ struct SwiGluBackward { const float* gate; const float* up; const float* dy; flo
 
 // Rows are already only those with a target. loss_sum[0] = sum over rows of -log softmax(logits)[target], rows ascending, in
 // double inside and float32 outside; logits are overwritten by d_logits = softmax - onehot (unnormalised by any token count)
-// when `backward`.   logits: [rows, vocabulary]   targets: [rows] int32   row_losses: [rows] or null
+// when `backward`.   logits: [rows, vocabulary]   targets: [rows] int32   row_losses: [rows] or null (losses as float32)
 struct CrossEntropy { float* logits; const std::int32_t* targets; float* loss_sum; float* row_losses; std::int64_t rows, vocabulary; bool backward; };
 
 // y = x[indices] / y[indices] += x (scatter, indices distinct and ascending)     width floats a row

@@ -1,0 +1,179 @@
+#include <cmath>
+
+#include "kernels/attention.h"
+#include "kernels/cpu/cpu_stream.h"
+#include "kernels/cpu/lanes.h"
+#include "kernels/cpu/sgemm.h"
+
+namespace ftl::FTL_CPU {
+namespace {
+
+// Rows and columns of a block of scores; two of them and its row statistics fit a thread's scratch.
+constexpr std::int64_t block = 128;
+static_assert(2 * block * block + 2 * block <= CpuStream::scratch_floats);
+
+std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+
+// How many of `columns` from column j0 on a query at `position` sees.
+std::int64_t visible(std::int64_t position, std::int64_t j0, std::int64_t columns) {
+  const std::int64_t seen = position + 1 - j0;
+  return seen < 0 ? 0 : smaller(seen, columns);
+}
+
+// x = e^(x - shift) for the first `seen` of `columns`, 0 for the rest; the sum.
+float exponentials(float* x, std::int64_t seen, std::int64_t columns, float shift) {
+  Lanes sum{};
+  std::int64_t i = 0;
+  for (; i + lane_count <= seen; i += lane_count) {
+    const Lanes e = exponential(load(x + i) - shift);
+    sum += e;
+    store(x + i, e);
+  }
+  if (i < seen) {
+    const Lanes e = exponential(load_some(x + i, seen - i, -__builtin_inff()) - shift);
+    for (std::int64_t lane = 0; lane < seen - i; ++lane) sum[lane] += e[lane];
+    store_some(x + i, e, seen - i);
+  }
+  for (i = seen; i < columns; ++i) x[i] = 0;
+  return sum_of(sum);
+}
+
+void scale_row(float* x, std::int64_t count, float factor) {
+  for (std::int64_t i = 0; i < count; ++i) x[i] *= factor;
+}
+
+// One block of query rows of one head: passes over the columns with a running maximum and sum per row; what was summed
+// under a smaller maximum is scaled down when a larger one is met.
+void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t i0, float* scratch) {
+  const std::int64_t d = args.head_dim, stride = args.heads * d, kv_stride = args.kv_heads * d;
+  const std::int64_t rows = smaller(block, args.rows - i0), kv = head / (args.heads / args.kv_heads) * d;
+  const std::int64_t limit = args.first_position + i0 + rows;
+  float *s = scratch, *maximum = scratch + block * block, *sum = maximum + block;
+  float* out = args.out + i0 * stride + head * d;
+  for (std::int64_t j0 = 0; j0 < limit; j0 += block) {
+    const std::int64_t columns = smaller(block, limit - j0);
+    sgemm({.a = args.q + i0 * stride + head * d, .b = args.k + j0 * kv_stride + kv, .c = s, .m = rows, .n = columns,
+           .k = d, .lda = stride, .ldb = kv_stride, .ldc = block, .transpose_a = false, .transpose_b = true,
+           .alpha = args.scale, .beta = 0});
+    for (std::int64_t row = 0; row < rows; ++row) {
+      float* scores = s + row * block;
+      const std::int64_t seen = visible(args.first_position + i0 + row, j0, columns);
+      const float largest_here = largest_in(scores, seen);
+      if (j0 == 0) {
+        maximum[row] = largest_here;
+        sum[row] = exponentials(scores, seen, columns, largest_here);
+        continue;
+      }
+      const float largest = largest_here > maximum[row] ? largest_here : maximum[row];
+      const float shrink = exponential(maximum[row] - largest);
+      sum[row] = sum[row] * shrink + exponentials(scores, seen, columns, largest);
+      if (shrink != 1.0f) scale_row(out + row * stride, d, shrink);
+      maximum[row] = largest;
+    }
+    sgemm({.a = s, .b = args.v + j0 * kv_stride + kv, .c = out, .m = rows, .n = d, .k = columns, .lda = block,
+           .ldb = kv_stride, .ldc = stride, .transpose_a = false, .transpose_b = false, .alpha = 1,
+           .beta = j0 == 0 ? 0.0f : 1.0f});
+  }
+  for (std::int64_t row = 0; row < rows; ++row) {
+    scale_row(out + row * stride, d, 1 / sum[row]);
+    args.log_sum_exp[head * args.rows + i0 + row] = maximum[row] + std::log(sum[row]);
+  }
+}
+
+// Where the gradients of one query head's keys and values go, and the row sums of d_out out.
+struct HeadGradients { float *dk, *dv; std::int64_t stride; const float* row_sums; };
+
+// P and dS of one block, and what they add to dq, dk and dv. `first_column`, `first_row`: overwrite instead of adding.
+void backward_block(const AttentionBackward& args, std::int64_t head, std::int64_t i0, std::int64_t j0,
+                    const HeadGradients& to, float* scratch) {
+  const std::int64_t d = args.head_dim, stride = args.heads * d, kv_stride = args.kv_heads * d;
+  const std::int64_t rows = smaller(block, args.rows - i0), columns = smaller(block, args.rows - j0);
+  const std::int64_t at = i0 * stride + head * d, kv = j0 * kv_stride + head / (args.heads / args.kv_heads) * d;
+  float *p = scratch, *ds = scratch + block * block;
+  const MatMul scores{.a = args.q + at, .b = args.k + kv, .c = p, .m = rows, .n = columns, .k = d, .lda = stride,
+                      .ldb = kv_stride, .ldc = block, .transpose_a = false, .transpose_b = true, .alpha = args.scale,
+                      .beta = 0};
+  sgemm(scores);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    exponentials(p + row * block, visible(i0 + row, j0, columns), columns, args.log_sum_exp[head * args.rows + i0 + row]);
+  }
+  MatMul dp = scores;
+  dp.a = args.d_out + at, dp.b = args.v + kv, dp.c = ds, dp.alpha = 1;
+  sgemm(dp);
+
+  MatMul to_columns{.a = p, .b = args.d_out + at, .c = to.dv + j0 * to.stride, .m = columns, .n = d, .k = rows,
+                    .lda = block, .ldb = stride, .ldc = to.stride, .transpose_a = true, .transpose_b = false, .alpha = 1,
+                    .beta = i0 == j0 ? 0.0f : 1.0f};
+  sgemm(to_columns);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const float row_sum = to.row_sums[i0 + row];
+    const float* p_row = p + row * block;
+    float* ds_row = ds + row * block;
+    for (std::int64_t j = 0; j < columns; ++j) ds_row[j] = p_row[j] * (ds_row[j] - row_sum) * args.scale;
+  }
+  to_columns.a = ds, to_columns.b = args.q + at, to_columns.c = to.dk + j0 * to.stride;
+  sgemm(to_columns);
+  sgemm({.a = ds, .b = args.k + kv, .c = args.dq + at, .m = rows, .n = d, .k = columns, .lda = block, .ldb = kv_stride,
+         .ldc = stride, .transpose_a = false, .transpose_b = false, .alpha = 1, .beta = j0 == 0 ? 0.0f : 1.0f});
+}
+
+float row_sum(const float* x, const float* y, std::int64_t count) {
+  Lanes sum{};
+  std::int64_t i = 0;
+  for (; i + lane_count <= count; i += lane_count) sum = multiply_add(load(x + i), load(y + i), sum);
+  if (i < count) sum = multiply_add(load_some(x + i, count - i, 0), load_some(y + i, count - i, 0), sum);
+  return sum_of(sum);
+}
+
+void add_part(float* __restrict to, const float* __restrict from, std::int64_t count, bool first) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = first ? from[i] : to[i] + from[i];
+}
+
+}  // namespace
+
+void attention_forward(Stream& stream, const AttentionForward& args) {
+  CpuStream& on = cpu(stream);
+  const std::int64_t blocks = (args.rows + block - 1) / block;
+  on.pool().parallel_for(args.heads * blocks, [&](std::int64_t index, int thread) {
+    const std::int64_t longest_first = blocks - 1 - index / args.heads;
+    forward_block(args, index % args.heads, longest_first * block, on.scratch(thread));
+  });
+}
+
+// A head is one thread's. Where query heads share a kv head, each writes its part of dk and dv into scratch, and the parts
+// are added in the order of the heads.
+void attention_backward(Stream& stream, const AttentionBackward& args) {
+  CpuStream& on = cpu(stream);
+  const std::int64_t d = args.head_dim, group = args.heads / args.kv_heads, kv_width = args.kv_heads * d;
+  float* const row_sums = args.scratch;                            // [heads, rows]
+  float* const dk_parts = row_sums + args.heads * args.rows;       // [heads, rows, head_dim]
+  float* const dv_parts = dk_parts + args.heads * args.rows * d;   // [heads, rows, head_dim]
+  on.pool().parallel_for(args.heads, [&](std::int64_t head, int thread) {
+    for (std::int64_t row = 0; row < args.rows; ++row) {
+      const std::int64_t at = (row * args.heads + head) * d;
+      row_sums[head * args.rows + row] = row_sum(args.d_out + at, args.out + at, d);
+    }
+    const float* sums = row_sums + head * args.rows;
+    const HeadGradients to =
+        group == 1 ? HeadGradients{args.dk + head * d, args.dv + head * d, kv_width, sums}
+                   : HeadGradients{dk_parts + head * args.rows * d, dv_parts + head * args.rows * d, d, sums};
+    for (std::int64_t j0 = 0; j0 < args.rows; j0 += block) {
+      for (std::int64_t i0 = j0; i0 < args.rows; i0 += block) backward_block(args, head, i0, j0, to, on.scratch(thread));
+    }
+  });
+  if (group == 1) return;
+  on.pool().parallel_blocks(args.rows, 32, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      for (std::int64_t kv_head = 0; kv_head < args.kv_heads; ++kv_head) {
+        const std::int64_t to = row * kv_width + kv_head * d;
+        for (std::int64_t member = 0; member < group; ++member) {
+          const std::int64_t from = ((kv_head * group + member) * args.rows + row) * d;
+          add_part(args.dk + to, dk_parts + from, d, member == 0);
+          add_part(args.dv + to, dv_parts + from, d, member == 0);
+        }
+      }
+    }
+  });
+}
+
+}  // namespace ftl::FTL_CPU

@@ -1,0 +1,17 @@
+#include "kernels/elementwise.h"
+
+namespace ftl {
+
+void fill_reference(const Fill& args) {
+  for (std::int64_t i = 0; i < args.count; ++i) args.y[i] = args.value;
+}
+
+void add_reference(const Add& args) {
+  for (std::int64_t i = 0; i < args.count; ++i) args.y[i] += args.scale * args.x[i];
+}
+
+void scale_reference(const Scale& args) {
+  for (std::int64_t i = 0; i < args.count; ++i) args.y[i] *= args.scale;
+}
+
+}  // namespace ftl

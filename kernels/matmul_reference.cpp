@@ -1,0 +1,20 @@
+#include "kernels/matmul.h"
+
+namespace ftl {
+
+void matmul_reference(const MatMul& args) {
+  for (std::int64_t row = 0; row < args.m; ++row) {
+    for (std::int64_t column = 0; column < args.n; ++column) {
+      double sum = 0;
+      for (std::int64_t i = 0; i < args.k; ++i) {
+        const float a = args.transpose_a ? args.a[i * args.lda + row] : args.a[row * args.lda + i];
+        const float b = args.transpose_b ? args.b[column * args.ldb + i] : args.b[i * args.ldb + column];
+        sum += static_cast<double>(a) * b;
+      }
+      float& c = args.c[row * args.ldc + column];
+      c = static_cast<float>(args.alpha * sum + (args.beta == 0 ? 0.0 : static_cast<double>(args.beta) * c));
+    }
+  }
+}
+
+}  // namespace ftl
