@@ -1,0 +1,339 @@
+#include "launcher/run_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "launcher/control/sealed_frames.h"
+#include "launcher/engines/process_table.h"
+
+namespace ftl {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+constexpr std::size_t log_limit = std::size_t{64} << 20;        // bytes a rank and attempt
+constexpr std::size_t lines_file_limit = std::size_t{1} << 30;  // metrics and events; a year of steps
+constexpr std::size_t json_file_limit = std::size_t{16} << 20;
+
+std::string dumped(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+// JSON has no NaN: what is not a number is null.
+json finite(double value) { return std::isfinite(value) ? json(value) : json(); }
+
+Failure storage_failure(const std::string& path, int error) {
+  const bool full = error == ENOSPC || error == EDQUOT;
+  return {full ? FaultKind::storage_full : FaultKind::usage_error,
+          "the run directory cannot be written: " + std::string(std::strerror(error)), path, ""};
+}
+
+Result<Done> write_all(int file, std::string_view text, const std::string& path) {
+  while (!text.empty()) {
+    const ssize_t wrote = ::write(file, text.data(), text.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return storage_failure(path, errno);
+    text.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  return Done{};
+}
+
+// Readers see the old bytes or the new. Synced only when it must survive the machine.
+Result<Done> replace_file(const std::string& path, std::string_view text, bool sync) {
+  const std::string temporary = path + ".tmp-" + std::to_string(::getpid());
+  {
+    const Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (!file) return storage_failure(temporary, errno);
+    auto written = write_all(file.get(), text, temporary);
+    if (written && sync && ::fsync(file.get()) != 0) written = storage_failure(temporary, errno);
+    if (!written) {
+      ::unlink(temporary.c_str());
+      return written;
+    }
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return storage_failure(path, errno);
+  return Done{};
+}
+
+Result<Done> make_directories(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) return storage_failure(path, error.value());
+  return Done{};
+}
+
+Result<Done> append_text(const std::string& path, const std::string& text) {
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  if (!file) return storage_failure(path, errno);
+  return write_all(file.get(), text, path);
+}
+
+Result<Done> append_line(const std::string& path, const json& line) { return append_text(path, dumped(line) + "\n"); }
+
+// A launcher that died while appending leaves half a line. It is cut off, so that the next line stays whole.
+void repair_last_line(const std::string& path) {
+  const auto text = read_small_file(path, lines_file_limit);
+  if (!text || text->empty() || text->back() == '\n') return;
+  const std::size_t end = text->rfind('\n');
+  if (::truncate(path.c_str(), static_cast<off_t>(end == std::string::npos ? 0 : end + 1)) != 0) return;
+}
+
+template <class Take>
+void for_each_line(const std::string& text, Take take) {
+  std::size_t begin = 0;
+  while (begin < text.size()) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    take(std::string_view(text).substr(begin, end - begin));
+    begin = end + 1;
+  }
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
+std::optional<int> number_in(std::string_view name, std::string_view before, std::string_view after) {
+  if (name.size() <= before.size() + after.size() || name.substr(0, before.size()) != before) return std::nullopt;
+  if (name.substr(name.size() - after.size()) != after) return std::nullopt;
+  const std::string_view digits = name.substr(before.size(), name.size() - before.size() - after.size());
+  int number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  return error == std::errc{} && end == digits.data() + digits.size() ? std::optional(number) : std::nullopt;
+}
+
+// The numbers in names of the form <before>N<after>, ascending.
+std::vector<int> numbered(const std::string& directory, std::string_view before, std::string_view after) {
+  std::vector<int> numbers;
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    if (const auto number = number_in(entry->path().filename().string(), before, after)) numbers.push_back(*number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+std::optional<Owner> owner_in(const std::string& text) {
+  const json object = json::parse(text, nullptr, false);
+  if (!object.is_object()) return std::nullopt;
+  const auto pid = object.find("pid"), host = object.find("host"), start = object.find("start");
+  if (pid == object.end() || host == object.end() || start == object.end()) return std::nullopt;
+  if (!pid->is_number_integer() || !host->is_string() || !start->is_number_unsigned()) return std::nullopt;
+  return Owner{pid->get<std::int32_t>(), host->get<std::string>(), start->get<std::uint64_t>()};
+}
+
+Result<Descriptor> take_lock(const std::string& path) {
+  const std::string lock_path = path + "/.lock";
+  Descriptor lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!lock) return storage_failure(lock_path, errno);
+  // The system gives the lock back with the process, however it dies: there are no stale locks on one machine.
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return storage_failure(lock_path, errno);
+    const auto owner = owner_in(read_small_file(lock_path).value_or(""));
+    const std::string who = owner ? "process " + std::to_string(owner->pid) + " on " + owner->host : "another process";
+    return Failure{FaultKind::run_directory_owned, "the run directory belongs to a launcher that is running: " + who, path, ""};
+  }
+  const auto self = process_stat(::getpid());
+  const json text = {{"pid", ::getpid()}, {"host", host_name()}, {"start", self ? self->start_ticks : 0}};
+  if (::ftruncate(lock.get(), 0) != 0) return storage_failure(lock_path, errno);
+  const auto written = write_all(lock.get(), dumped(text) + "\n", lock_path);
+  if (!written) return written.error();
+  return lock;
+}
+
+Result<std::string> run_id_of(const std::string& path) {
+  const std::string file = path + "/.run_id";
+  const json stored = json::parse(read_small_file(file).value_or(""), nullptr, false);
+  if (stored.is_object() && stored.value("path", json()) == json(path) && stored.value("id", json()).is_string()) {
+    const std::string id = stored["id"].get<std::string>();
+    const bool plain = id.size() == 16 && id.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (plain) return id;   // it becomes part of a path: nothing else is let through
+  }
+  const std::string id = to_hex(random_bytes(8));
+  const auto written = replace_file(file, dumped({{"id", id}, {"path", path}}) + "\n", true);
+  if (!written) return written.error();
+  return id;
+}
+
+}  // namespace
+
+struct RunDirectory::Impl {
+  std::string path;
+  std::string run_id;
+  Descriptor lock;
+  std::map<std::string, std::size_t> log_bytes;   // written by this launcher, by file
+
+  std::string metrics() const { return path + "/metrics.jsonl"; }
+  std::string logs_of(Attempt attempt) const { return path + "/logs/attempt-" + std::to_string(attempt.value); }
+  Result<Done> append_bounded(const std::string& file, std::string text);
+};
+
+RunDirectory::RunDirectory(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+RunDirectory::RunDirectory(RunDirectory&&) noexcept = default;
+RunDirectory& RunDirectory::operator=(RunDirectory&&) noexcept = default;
+RunDirectory::~RunDirectory() = default;
+
+Result<RunDirectory> RunDirectory::open(const std::string& path) {
+  auto made = make_directories(path);
+  if (!made) return made.error();
+  std::error_code error;
+  auto impl = std::make_unique<Impl>();
+  impl->path = fs::canonical(path, error).string();
+  if (error) return storage_failure(path, error.value());
+  auto lock = take_lock(impl->path);
+  if (!lock) return lock.error();
+  impl->lock = std::move(*lock);
+  auto id = run_id_of(impl->path);
+  if (!id) return id.error();
+  impl->run_id = *id;
+  for (const char* folder : {"/logs", "/flight", "/verdicts"}) {
+    made = make_directories(impl->path + folder);
+    if (!made) return made.error();
+  }
+  repair_last_line(impl->metrics());
+  repair_last_line(impl->path + "/events.jsonl");
+  return RunDirectory(std::move(impl));
+}
+
+const std::string& RunDirectory::path() const { return impl_->path; }
+const std::string& RunDirectory::run_id() const { return impl_->run_id; }
+
+Attempt RunDirectory::next_attempt() const {
+  const auto attempts = numbered(impl_->path + "/logs", "attempt-", "");
+  return Attempt{attempts.empty() ? 1 : attempts.back() + 1};
+}
+
+Result<Done> RunDirectory::write_run(const std::string& text) { return replace_file(impl_->path + "/run.json", text, true); }
+
+Result<Done> RunDirectory::write_status(const RunStatus& status) {
+  StoredStatus stored{status, static_cast<std::int32_t>(::getpid()), true, verdict_files(impl_->path)};
+  return replace_file(impl_->path + "/status.json", status_json(stored) + "\n", false);
+}
+
+Result<Done> RunDirectory::append_event(const std::string& name, const std::string& detail, std::int32_t rank, Attempt attempt) {
+  json line = {{"time", utc_now()}, {"event", name}, {"attempt", attempt.value}};
+  if (!detail.empty()) line["detail"] = detail;
+  if (rank >= 0) line["rank"] = rank;
+  return append_line(impl_->path + "/events.jsonl", line);
+}
+
+Result<Done> RunDirectory::append_step(const ReportStep& step) {
+  const double rate = step.seconds > 0 ? static_cast<double>(step.tokens) / step.seconds : 0;
+  return append_line(impl_->metrics(), {{"step", step.step}, {"loss", finite(step.loss)}, {"grad_norm", finite(step.grad_norm)},
+                                        {"learning_rate", finite(step.learning_rate)}, {"tokens", step.tokens},
+                                        {"tokens_per_second", finite(rate)}});
+}
+
+Result<Done> RunDirectory::append_evaluation(const ReportEvaluation& evaluation) {
+  return append_line(impl_->metrics(), {{"step", evaluation.step}, {"eval_loss", finite(evaluation.eval_loss)},
+                                        {"tokens", evaluation.tokens}});
+}
+
+Result<Done> RunDirectory::drop_steps_beyond(std::int64_t step) {
+  const auto text = read_small_file(impl_->metrics(), lines_file_limit);
+  if (!text) return Done{};
+  std::string kept;
+  for_each_line(*text, [&](std::string_view line) {
+    const json object = json::parse(line, nullptr, false);
+    if (!object.is_object() || !object.contains("step") || !object["step"].is_number_integer()) return;
+    if (object["step"].get<std::int64_t>() <= step) kept.append(line).append("\n");
+  });
+  if (kept == *text) return Done{};
+  return replace_file(impl_->metrics(), kept, true);
+}
+
+Result<std::string> RunDirectory::write_verdict(const Verdict& verdict) {
+  const auto numbers = numbered(impl_->path + "/verdicts", "", ".json");
+  const std::string name = "verdicts/" + std::to_string(numbers.empty() ? 1 : numbers.back() + 1) + ".json";
+  Verdict dated = verdict;
+  if (dated.time.empty()) dated.time = utc_now();
+  const auto written = replace_file(impl_->path + "/" + name, to_json(dated) + "\n", true);
+  if (!written) return written.error();
+  return name;
+}
+
+Result<Done> RunDirectory::Impl::append_bounded(const std::string& file, std::string text) {
+  std::size_t& bytes = log_bytes[file];
+  if (bytes > log_limit) return Done{};
+  if (bytes == 0) {
+    const auto made = make_directories(fs::path(file).parent_path().string());
+    if (!made) return made;
+  }
+  bytes += text.size() + 1;
+  if (bytes > log_limit) text += "ftlaunch: this log has reached its limit of 64 MiB; nothing more is written\n";
+  return append_text(file, text);
+}
+
+Result<Done> RunDirectory::append_log(Attempt attempt, Rank rank, const std::vector<std::string>& lines, std::int64_t dropped) {
+  std::string text;
+  for (const std::string& line : lines) text.append(line).append("\n");
+  if (dropped > 0) text += "ftlaunch: " + std::to_string(dropped) + " lines were dropped here, they came too fast\n";
+  return impl_->append_bounded(impl_->logs_of(attempt) + "/rank-" + std::to_string(rank.value) + ".log", std::move(text));
+}
+
+Result<Done> RunDirectory::append_engine_log(Attempt attempt, const std::string& line) {
+  return impl_->append_bounded(impl_->logs_of(attempt) + "/engine.log", line + "\n");
+}
+
+Result<Done> RunDirectory::write_ring(Attempt attempt, Rank rank, const std::string& bytes) {
+  const std::string directory = impl_->path + "/flight/attempt-" + std::to_string(attempt.value);
+  const auto made = make_directories(directory);
+  if (!made) return made;
+  return replace_file(directory + "/rank-" + std::to_string(rank.value) + ".ring", bytes, false);
+}
+
+// ---- readers ----------------------------------------------------------------------------------------------------------
+std::optional<Owner> read_owner(const std::string& run_directory) {
+  const std::string path = run_directory + "/.lock";
+  const Descriptor lock(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!lock) return std::nullopt;
+  const auto owner = owner_in(read_small_file(path).value_or(""));
+  // On its own machine an owner is looked up, without touching a lock that a launcher may be about to take.
+  if (owner && owner->host == host_name()) return alive(owner->pid, owner->start_ticks) ? owner : std::nullopt;
+  if (::flock(lock.get(), LOCK_SH | LOCK_NB) == 0) return std::nullopt;   // it was free: the owner is dead
+  return owner;
+}
+
+std::optional<std::string> read_run(const std::string& run_directory) {
+  return read_small_file(run_directory + "/run.json", json_file_limit);
+}
+
+std::vector<std::string> verdict_files(const std::string& run_directory) {
+  std::vector<std::string> names;
+  for (const int number : numbered(run_directory + "/verdicts", "", ".json")) {
+    names.push_back("verdicts/" + std::to_string(number) + ".json");
+  }
+  return names;
+}
+
+std::vector<std::string> fired_faults(const std::string& run_directory) {
+  std::vector<std::string> fired;
+  for_each_line(read_small_file(run_directory + "/events.jsonl", lines_file_limit).value_or(""), [&](std::string_view line) {
+    const json object = json::parse(line, nullptr, false);
+    if (!object.is_object() || object.value("event", json()) != json("fault_fired")) return;
+    if (const json detail = object.value("detail", json()); detail.is_string()) fired.push_back(detail.get<std::string>());
+  });
+  return fired;
+}
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+}  // namespace ftl
