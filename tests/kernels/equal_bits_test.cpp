@@ -1,0 +1,41 @@
+// The promise of equal bits: what is computed depends on the arguments, not on threads, repetition or where operands lie.
+#include <cstring>
+
+#include "tests/kernels/cpu_fixture.h"
+#include "tests/kernels/operations.h"
+
+namespace ftl {
+namespace {
+
+using testing::Cpu;
+using testing::Floats;
+
+bool same_bits(const std::vector<Floats>& a, const std::vector<Floats>& b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i].size() != b[i].size() || std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(float)) != 0) return false;
+  }
+  return true;
+}
+
+class EqualBits : public ::testing::TestWithParam<testing::OperationCase> {};
+
+TEST_P(EqualBits, ComeFromAnyNumberOfThreadsAnyRepetitionAndAnyAlignment) {
+  for (const std::string& set : testing::instruction_sets()) {
+    Cpu alone(1, set);
+    const auto expected = GetParam().run(alone.kernels(), *alone.stream, 0);
+    for (const int threads : {1, 2, 3, 5}) {
+      Cpu cpu(threads, set);
+      for (const int shift : {0, 0, 1, 3, 8}) {
+        EXPECT_TRUE(same_bits(GetParam().run(cpu.kernels(), *cpu.stream, shift), expected))
+            << set << ", " << threads << " threads, operands shifted by " << shift << " floats";
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, EqualBits, ::testing::ValuesIn(testing::operation_cases()),
+                         [](const auto& instance) { return instance.param.name; });
+
+}  // namespace
+}  // namespace ftl
