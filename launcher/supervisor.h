@@ -6,6 +6,9 @@
 //
 // A new attempt is commanded only when every keeper of the old one has confirmed that its rank is dead and reaped, or the
 // teardown deadline has passed and the shell was commanded to kill engine and keepers outright.
+//
+// Events of another attempt than the present one are ignored. Several things that go wrong at once are one failure: the first
+// of them opens a short time of settling, and then all that is known is judged together (launcher/classifier.h).
 #pragma once
 
 #include <cstdint>
@@ -41,8 +44,9 @@ using Event = std::variant<EngineStarted, EngineExited, KeeperConnected, KeeperL
                            AttemptGone, StopRequested, Tick>;
 
 // ---- commands ---------------------------------------------------------------------------------------------------------
-// The shell picks the newest complete state (hot or durable, on a consistent set), writes the spec and starts the engine.
-struct StartAttempt { Attempt attempt; std::int32_t micro_batch; std::vector<FaultSpec> faults; };
+// The shell picks the newest complete state (hot or durable, on a consistent set) except what lies under a path in `pass_over`
+// (checkpoints that ranks found damaged), writes the spec and starts the engine.
+struct StartAttempt { Attempt attempt; std::int32_t micro_batch; std::vector<FaultSpec> faults; std::vector<std::string> pass_over{}; };
 struct StopRanks { Attempt attempt; };         // keepers send SIGTERM to their ranks: finish the step, checkpoint, leave
 struct KillRanks { Attempt attempt; };         // keepers SIGKILL the rank's process group, reap, confirm by RankExited
 struct DismissKeepers { Attempt attempt; };    // every rank is dead: keepers may exit

@@ -1,3 +1,5 @@
 # The decision core: no clock, no file, no socket, no process.
-add_library(ftl_supervisor INTERFACE)
-target_link_libraries(ftl_supervisor INTERFACE ftl_comm ftl_configs ftl_failures)
+ftl_library(ftl_supervisor
+  SOURCES supervisor.cpp run_ledger.cpp recovery.cpp watchdog.cpp classifier.cpp collective_evidence.cpp evidence_sentences.cpp
+  DEPENDS ftl_comm ftl_configs ftl_failures
+  PRIVATE_DEPENDS fmt::fmt)

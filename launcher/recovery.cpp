@@ -1,0 +1,106 @@
+#include "launcher/recovery.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace ftl {
+namespace {
+
+constexpr double longest_backoff_seconds = 30;
+
+RecoveryDecision stop(std::string why) { return {RecoveryAction::stop, false, Duration{}, std::move(why)}; }
+
+Duration backoff_after(double first_seconds, int restarts) {
+  const double wait = std::min(longest_backoff_seconds, first_seconds * std::pow(2.0, std::min(restarts, 30)));
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::max(0.0, wait)));
+}
+
+}  // namespace
+
+Recovery::Recovery(const RecoveryConfig& config, std::int32_t micro_batch, std::vector<FaultSpec> faults)
+    : config_(config), micro_batch_(micro_batch), faults_(std::move(faults)) {}
+
+void Recovery::step_completed(std::int64_t step) {
+  if (step <= best_step_) return;
+  best_step_ = step;
+  restarts_ = 0;
+  restarts_at_step_.clear();
+  last_launch_error_.clear();
+}
+
+void Recovery::fault_fired(const std::string& text) {
+  for (FaultSpec& fault : faults_) {
+    if (fault.text != text || fault.times <= 0) continue;
+    --fault.times;
+    return;
+  }
+}
+
+std::vector<FaultSpec> Recovery::faults_left() const {
+  std::vector<FaultSpec> left;
+  std::copy_if(faults_.begin(), faults_.end(), std::back_inserter(left), [](const FaultSpec& fault) { return fault.times > 0; });
+  return left;
+}
+
+RecoveryDecision Recovery::retry(RecoveryAction shown, const Verdict& verdict) {
+  if (restarts_ >= config_.max_restarts) {
+    return stop(fmt::format("{} restarts without a new step, recovery.max_restarts is {}", restarts_, config_.max_restarts));
+  }
+  // A launch that failed has not reached any step, so it says nothing about the one it would have resumed at.
+  int& here = restarts_at_step_[verdict.step];
+  if (verdict.kind != FaultKind::launch_failed && here >= config_.max_restarts_at_same_step) {
+    return stop(fmt::format("{} restarts at step {}, recovery.max_restarts_at_same_step is {}", here, verdict.step,
+                            config_.max_restarts_at_same_step));
+  }
+  if (verdict.kind != FaultKind::launch_failed) ++here;
+  const Duration backoff = backoff_after(config_.backoff_seconds, restarts_);
+  ++restarts_;
+  return {shown, true, backoff, fmt::format("restart {} of {} without a new step", restarts_, config_.max_restarts)};
+}
+
+RecoveryDecision Recovery::once(RecoveryAction shown, const Verdict& verdict) {
+  const auto [seen, first] = last_step_of_kind_.try_emplace(verdict.kind, verdict.step);
+  if (!first && seen->second == verdict.step) {
+    return stop(fmt::format("the same failure again at step {}: it is deterministic", verdict.step));
+  }
+  seen->second = verdict.step;
+  return retry(shown, verdict);
+}
+
+RecoveryDecision Recovery::with_less_memory(const Verdict& verdict) {
+  if (micro_batch_ <= 1) return stop("per_device_train_batch_size is 1 already");
+  RecoveryDecision decision = retry(RecoveryAction::retry_smaller_micro_batch, verdict);
+  if (!decision.restart) return decision;
+  const std::int32_t before = std::exchange(micro_batch_, micro_batch_ / 2);
+  decision.why = fmt::format("per_device_train_batch_size goes from {} to {}; {}", before, micro_batch_, decision.why);
+  return decision;
+}
+
+RecoveryDecision Recovery::launch_again(const Verdict& verdict) {
+  const std::string error = verdict.evidence.empty() ? std::string() : verdict.evidence.front().fact;
+  if (!error.empty() && error == last_launch_error_) return stop("the launch failed twice with the same error");
+  last_launch_error_ = error;
+  return retry(RecoveryAction::retry, verdict);
+}
+
+RecoveryDecision Recovery::decide(const Verdict& verdict) {
+  const FaultInfo& fault = info(verdict.kind);
+  if (!fault.retryable) return stop("an attempt with nothing changed fails again");
+  if (!config_.enabled) return stop("recovery.enabled is false");
+  if (verdict.kind == FaultKind::launch_failed) return launch_again(verdict);
+  switch (fault.action) {
+    case RecoveryAction::observe: return {RecoveryAction::observe, false, Duration{}, "reported only"};
+    case RecoveryAction::retry: return retry(RecoveryAction::retry, verdict);
+    case RecoveryAction::retry_once: return once(RecoveryAction::retry, verdict);
+    case RecoveryAction::replay_step: return once(RecoveryAction::replay_step, verdict);
+    case RecoveryAction::previous_checkpoint: return retry(RecoveryAction::previous_checkpoint, verdict);
+    case RecoveryAction::retry_smaller_micro_batch: return with_less_memory(verdict);
+    case RecoveryAction::stop: return stop("the same command resumes once the cause is gone");
+  }
+  return stop("");
+}
+
+}  // namespace ftl

@@ -1,0 +1,489 @@
+#include "launcher/supervisor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "launcher/classifier.h"
+#include "launcher/recovery.h"
+#include "launcher/run_ledger.h"
+#include "launcher/watchdog.h"
+
+namespace ftl {
+namespace {
+
+constexpr Duration settling = std::chrono::milliseconds(250);
+// A library's error comes quickly, the end of the peer that caused it may not: a core dump takes its time.
+constexpr Duration settling_after_library_error = std::chrono::seconds(1);
+// A difference between ranks is believed when it is still there after a few pulses of both.
+constexpr Duration mismatch_confirmed_after = std::chrono::milliseconds(250);
+
+enum class State : std::uint8_t { running, tearing_down, backing_off, done };
+enum class Teardown : std::uint8_t { killing, dismissed, destroyed };
+
+struct Outcome {
+  bool restart = false;
+  bool complete = false;  // all work is done: a late signal changes nothing
+  Duration backoff{};
+  int exit_code = 1;
+  std::string message;
+};
+
+}  // namespace
+
+std::string_view name_of(RunState state) {
+  switch (state) {
+    case RunState::starting: return "starting";
+    case RunState::running: return "running";
+    case RunState::recovering: return "recovering";
+    case RunState::finished: return "finished";
+    case RunState::failed: return "failed";
+    case RunState::stopped: return "stopped";
+  }
+  return "failed";
+}
+
+struct Supervisor::Impl {
+  explicit Impl(SupervisorOptions given)
+      : options(std::move(given)),
+        recovery(options.recovery, options.micro_batch, options.faults),
+        watchdog(options.watchdog, options.world),
+        calls(options.world),
+        attempt(options.first_attempt) {}
+
+  // What is known of the attempt.
+  SupervisorOptions options;
+  Recovery recovery;
+  Watchdog watchdog;
+  CollectiveLog calls;
+  RunLedger ledger;
+  Attempt attempt;
+  std::vector<RankFacts> ranks;
+  std::vector<std::int64_t> steps_of_ranks;
+  EngineFacts engine;
+  std::vector<Alarm> alarms;
+  bool gone = false;      // the shell has seen the end of everything of this attempt
+  int started_ranks = 0;  // that have reported their start
+
+  // Where in its life the run is.
+  State state = State::running;
+  Teardown stage = Teardown::killing;
+  TimePoint deadline;     // of the teardown's stage, or of the backoff
+  std::optional<TimePoint> trouble_since;
+  std::optional<TimePoint> mismatch_since;
+  Outcome outcome;
+  int signals = 0;
+  std::string signal_name;
+  int verdicts = 0;
+  std::vector<std::string> damaged;
+  std::vector<Command> commands;
+
+  template <class C>
+  void emit(C command) { commands.emplace_back(std::move(command)); }
+  void emit_all(std::vector<Command> more) { std::move(more.begin(), more.end(), std::back_inserter(commands)); }
+  RankFacts* find(Rank rank) {
+    return rank.value >= 0 && rank.value < options.world.value ? &ranks[static_cast<std::size_t>(rank.value)] : nullptr;
+  }
+
+  void begin_attempt(TimePoint now);
+  void trouble(TimePoint now) { if (!trouble_since) trouble_since = now; }
+
+  // One overload an event; only events of the present attempt come here.
+  void take(const EngineStarted& event, TimePoint) { engine.pid = event.pid; }
+  void take(const EngineExited& event, TimePoint now);
+  void take(const KeeperConnected& event, TimePoint now);
+  void take(const KeeperLost& event, TimePoint now);
+  void take(const RankStarted& event, TimePoint now);
+  void take(const RankPulse& event, TimePoint now);
+  void take(const RankReported& event, TimePoint now);
+  void take(const RankExited& event, TimePoint now);
+  void take(const AttemptGone&, TimePoint now);
+  void take(const StopRequested& event, TimePoint now);
+  void take(const Tick&, TimePoint now);
+
+  void hear(RankFacts& rank, const ReportStarted& report, TimePoint now);
+  void hear(RankFacts& rank, const ReportStep& report, TimePoint now);
+  void hear(RankFacts& rank, const ReportEvaluation& report, TimePoint now);
+  void hear(RankFacts& rank, const ReportCheckpoint& report, TimePoint now);
+  void hear(RankFacts& rank, const ReportFaultFired& report, TimePoint now);
+  void hear(RankFacts& rank, const ReportFailure& report, TimePoint now);
+  void hear(RankFacts& rank, const ReportFinished& report, TimePoint now);
+
+  bool concerns_present_attempt(const Event& event) const;
+  void advance(TimePoint now);
+  bool all_ended_well() const;
+  bool nothing_more_can_come() const;
+  bool only_library_errors() const;
+  void end_well(TimePoint now);
+  void judge(TimePoint now);
+  Evidence evidence(TimePoint now) const;
+  std::int64_t trainable() const;
+  void publish(Verdict verdict);
+  void tear_down(TimePoint now);
+  void advance_teardown(TimePoint now);
+  void destroy(TimePoint now);
+  void leave_attempt(TimePoint now);
+  void finish(int exit_code, std::string message);
+  int exit_code_of_signal() const { return signals < 2 ? 5 : signal_name == "SIGTERM" ? 143 : 130; }
+};
+
+// ---- the life of an attempt -------------------------------------------------------------------------------------------------
+
+void Supervisor::Impl::begin_attempt(TimePoint now) {
+  ranks.assign(static_cast<std::size_t>(options.world.value), RankFacts{});
+  for (std::size_t i = 0; i < ranks.size(); ++i) {
+    ranks[i].rank = Rank{static_cast<std::int32_t>(i)};
+    ranks[i].progress_at = ranks[i].pulse_at = now;
+  }
+  steps_of_ranks.assign(ranks.size(), ledger.newest_step());
+  engine = {};
+  alarms.clear();
+  gone = false;
+  started_ranks = 0;
+  trouble_since.reset();
+  mismatch_since.reset();
+  outcome = {};
+  watchdog.begin_attempt(now);
+  calls.clear();
+  ledger.begin_attempt();
+  state = State::running;
+  emit(PublishEvent{"attempt_started", fmt::format("attempt {}", attempt.value)});
+  emit(StartAttempt{attempt, recovery.micro_batch(), recovery.faults_left(), damaged});
+}
+
+bool Supervisor::Impl::concerns_present_attempt(const Event& event) const {
+  return std::visit([&](const auto& e) {
+    if constexpr (requires { e.attempt; }) return e.attempt == attempt && (state == State::running || state == State::tearing_down);
+    else return true;
+  }, event);
+}
+
+bool Supervisor::Impl::all_ended_well() const {
+  return std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.finished && (rank.exit || rank.keeper_lost); });
+}
+
+bool Supervisor::Impl::nothing_more_can_come() const {
+  return gone || std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.exit || rank.keeper_lost; });
+}
+
+bool Supervisor::Impl::only_library_errors() const {
+  return std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) {
+    if (rank.failure) return rank.failure->failure.kind == FaultKind::communication_failure;
+    return !rank.exit && !rank.keeper_lost;
+  }) && !engine.exit;
+}
+
+void Supervisor::Impl::advance(TimePoint now) {
+  if (state == State::running) {
+    if (all_ended_well()) return end_well(now);
+    const Duration wait = only_library_errors() ? settling_after_library_error : settling;
+    if (trouble_since && (now - *trouble_since >= wait || nothing_more_can_come())) judge(now);
+  }
+  if (state == State::tearing_down) advance_teardown(now);
+  if (state == State::backing_off && now >= deadline) {
+    attempt = Attempt{attempt.value + 1};
+    begin_attempt(now);
+  }
+}
+
+void Supervisor::Impl::end_well(TimePoint now) {
+  const bool stopped = std::any_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.finished->stopped; });
+  if (stopped) {
+    if (signals == 0) signal_name = "a signal that was sent to a rank";
+    Evidence known = evidence(now);
+    known.stop_reason = signal_name;
+    known.engine.exit.reset();  // it may end as soon as its ranks have
+    publish(classify(known));
+    outcome = {false, true, Duration{}, 5, fmt::format("stopped on request after step {}; the same command resumes", ledger.newest_step())};
+  } else {
+    outcome = {false, true, Duration{}, 0, fmt::format("finished: {} steps", ledger.newest_step())};
+  }
+  state = State::tearing_down;
+  stage = Teardown::dismissed;
+  deadline = now + options.teardown_limit;
+  emit(DismissKeepers{attempt});
+  if (gone) leave_attempt(now);
+}
+
+// ---- judging ----------------------------------------------------------------------------------------------------------------
+
+std::int64_t Supervisor::Impl::trainable() const {
+  std::int64_t parameters = 0;
+  for (const RankFacts& rank : ranks) parameters = std::max(parameters, rank.trainable);
+  return parameters;
+}
+
+Evidence Supervisor::Impl::evidence(TimePoint now) const {
+  Evidence known;
+  known.attempt = attempt;
+  known.step = ledger.newest_step();
+  known.ranks = ranks;
+  for (RankFacts& rank : known.ranks) rank.progress_at = watchdog.last_progress(rank.rank);
+  known.engine = engine;
+  known.alarms = alarms;
+  known.mismatch = calls.find_mismatch(trainable());
+  if (signals > 0) known.stop_reason = signal_name;
+  known.now = now;
+  return known;
+}
+
+void Supervisor::Impl::publish(Verdict verdict) {
+  ++verdicts;
+  emit(PublishVerdict{std::move(verdict)});
+}
+
+void Supervisor::Impl::judge(TimePoint now) {
+  Verdict verdict = classify(evidence(now));
+  if (verdict.kind == FaultKind::checkpoint_corrupt) {
+    for (const RankFacts& rank : ranks) {
+      if (rank.failure && !rank.failure->failure.where.empty()) damaged.push_back(rank.failure->failure.where);
+    }
+  }
+  RecoveryDecision decision = recovery.decide(verdict);
+  if (signals > 0) decision = {RecoveryAction::stop, false, Duration{}, "ftlaunch was asked to stop"};
+  verdict.action = decision.action;
+  if (!decision.why.empty()) verdict.evidence.push_back({"recovery", decision.why});
+  trouble_since.reset();
+  mismatch_since.reset();
+  const FaultInfo& fault = info(verdict.kind);
+  outcome = {decision.restart, false, decision.backoff, signals > 0 ? 5 : exit_code(verdict.kind),
+             fmt::format("ended by {} after step {}: {}", fault.name, verdict.step, fault.sentence)};
+  publish(std::move(verdict));
+  tear_down(now);
+}
+
+// ---- teardown ---------------------------------------------------------------------------------------------------------------
+
+void Supervisor::Impl::tear_down(TimePoint now) {
+  state = State::tearing_down;
+  stage = Teardown::killing;
+  deadline = now + options.teardown_limit;
+  emit(KillRanks{attempt});
+}
+
+void Supervisor::Impl::destroy(TimePoint now) {
+  stage = Teardown::destroyed;
+  deadline = now + options.teardown_limit;
+  emit(DestroyAttempt{attempt});
+}
+
+void Supervisor::Impl::advance_teardown(TimePoint now) {
+  if (gone) return leave_attempt(now);
+  if (stage == Teardown::killing) {
+    const bool confirmed = std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.exit.has_value(); });
+    // A keeper that is lost or never came confirms nothing; when only such are left, waiting for them is in vain.
+    const bool owed = std::any_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.connected && !rank.keeper_lost && !rank.exit; });
+    if (confirmed) {
+      stage = Teardown::dismissed;
+      deadline = now + options.teardown_limit;
+      emit(DismissKeepers{attempt});
+    } else if (!owed) {
+      destroy(now);
+    }
+  }
+  if (now >= deadline) destroy(now);
+}
+
+void Supervisor::Impl::leave_attempt(TimePoint now) {
+  emit(PublishEvent{"attempt_ended", fmt::format("attempt {}", attempt.value)});
+  if (outcome.restart && signals == 0) {
+    state = State::backing_off;
+    deadline = now + outcome.backoff;
+    return;
+  }
+  if (signals > 0 && !outcome.complete) {
+    return finish(exit_code_of_signal(), fmt::format("stopped by {} after step {}; the same command resumes", signal_name, ledger.newest_step()));
+  }
+  finish(signals > 1 && outcome.exit_code == 5 ? exit_code_of_signal() : outcome.exit_code, outcome.message);
+}
+
+void Supervisor::Impl::finish(int exit_code, std::string message) {
+  state = State::done;
+  outcome.exit_code = exit_code;
+  emit(Finish{exit_code, std::move(message)});
+}
+
+// ---- events -----------------------------------------------------------------------------------------------------------------
+
+void Supervisor::Impl::take(const EngineExited& event, TimePoint now) {
+  engine.exit = event.status;
+  engine.exit_at = now;
+  engine.last_lines = event.last_lines;
+  if (state == State::running && !all_ended_well()) trouble(now);
+}
+
+void Supervisor::Impl::take(const KeeperConnected& event, TimePoint now) {
+  RankFacts* rank = find(event.rank);
+  if (!rank) return;
+  rank->connected = true;
+  rank->node = event.node;
+  rank->keeper_pid = event.keeper_pid;
+  watchdog.keeper_connected(event.rank, now);
+  if (state == State::tearing_down && stage == Teardown::killing) emit(KillRanks{attempt});
+  if (state == State::running && signals > 0) emit(StopRanks{attempt});
+}
+
+void Supervisor::Impl::take(const KeeperLost& event, TimePoint now) {
+  RankFacts* rank = find(event.rank);
+  if (!rank || rank->keeper_lost) return;
+  rank->keeper_lost = event.why;
+  rank->keeper_lost_at = now;
+  watchdog.gone(event.rank);
+  if (state == State::running && !rank->exit && !rank->finished) trouble(now);
+}
+
+void Supervisor::Impl::take(const RankStarted& event, TimePoint now) {
+  RankFacts* rank = find(event.rank);
+  if (!rank) return;
+  rank->pid = event.pid;
+  watchdog.rank_started(event.rank, now);
+}
+
+void Supervisor::Impl::take(const RankPulse& event, TimePoint now) {
+  RankFacts* rank = find(event.rank);
+  if (!rank || rank->exit) return;
+  Pulse pulse = event.pulse;
+  pulse.ring_readable = pulse.ring_readable && pulse.ring.attempt == attempt;
+  if (pulse.ring_readable) calls.add(event.rank, pulse.ring);
+  watchdog.pulse(event.rank, pulse, now);
+  rank->pulse = std::move(pulse);
+  rank->pulse_at = now;
+}
+
+void Supervisor::Impl::take(const RankReported& event, TimePoint now) {
+  RankFacts* rank = find(event.rank);
+  if (rank) std::visit([&](const auto& report) { hear(*rank, report, now); }, event.report);
+}
+
+void Supervisor::Impl::take(const RankExited& event, TimePoint now) {
+  RankFacts* rank = find(event.rank);
+  if (!rank || rank->exit) return;
+  rank->exit = event.evidence;
+  rank->exit_at = now;
+  if (rank->pid == 0) rank->pid = event.evidence.pid;
+  if (rank->exit->ring && rank->exit->ring->attempt != attempt) rank->exit->ring.reset();
+  if (rank->exit->ring) calls.add(event.rank, *rank->exit->ring);
+  watchdog.gone(event.rank);
+  if (state != State::running) return;
+  const ExitStatus& status = event.evidence.status;
+  if (!rank->finished) trouble(now);
+  else if (status.signalled || status.code != 0) {
+    // Its work was done and reported, so nobody needs it any more.
+    emit(PublishEvent{"ended_after_finishing", status.signalled ? fmt::format("by signal {}", status.code) : fmt::format("with code {}", status.code),
+                      event.rank.value});
+  }
+}
+
+void Supervisor::Impl::take(const AttemptGone&, TimePoint now) {
+  gone = true;
+  if (state == State::running && !all_ended_well()) trouble(now);
+}
+
+void Supervisor::Impl::take(const StopRequested& event, TimePoint now) {
+  signals = std::max(signals + 1, event.count);
+  signal_name = event.reason;
+  emit(PublishEvent{"stop_requested", event.reason});
+  if (state == State::backing_off) {
+    return finish(exit_code_of_signal(), fmt::format("stopped by {} after step {}; the same command resumes", signal_name, ledger.newest_step()));
+  }
+  if (state != State::running) return;
+  if (signals == 1 && started_ranks > 0) return emit(StopRanks{attempt});
+  judge(now);  // nothing to save yet, or asked twice: what is there is ended
+}
+
+void Supervisor::Impl::take(const Tick&, TimePoint now) {
+  if (state != State::running) return;
+  alarms = watchdog.tick(now);
+  if (!calls.find_mismatch(trainable())) mismatch_since.reset();
+  else if (!mismatch_since) mismatch_since = now;
+  const bool confirmed = mismatch_since && now - *mismatch_since >= mismatch_confirmed_after;
+  // A watchdog's limit has passed or a difference has lasted: nothing is won by settling once more.
+  if (confirmed || (!alarms.empty() && !trouble_since)) judge(now);
+}
+
+// ---- reports ----------------------------------------------------------------------------------------------------------------
+
+void Supervisor::Impl::hear(RankFacts& rank, const ReportStarted& report, TimePoint) {
+  if (rank.pid == 0) rank.pid = report.pid;
+  rank.trainable = report.trainable;
+  ++started_ranks;
+  emit_all(ledger.started(report));
+}
+
+void Supervisor::Impl::hear(RankFacts& rank, const ReportStep& report, TimePoint) {
+  steps_of_ranks[static_cast<std::size_t>(rank.rank.value)] = report.step;
+  watchdog.step_completed(report.seconds);
+  recovery.step_completed(report.step);
+  emit_all(ledger.step_completed(report));
+}
+
+void Supervisor::Impl::hear(RankFacts&, const ReportEvaluation& report, TimePoint) { emit_all(ledger.evaluated(report)); }
+
+void Supervisor::Impl::hear(RankFacts& rank, const ReportCheckpoint& report, TimePoint) {
+  emit(PublishEvent{"checkpoint", fmt::format("step {} in {}", report.step, report.directory), rank.rank.value});
+}
+
+void Supervisor::Impl::hear(RankFacts& rank, const ReportFaultFired& report, TimePoint) {
+  recovery.fault_fired(report.spec);
+  emit(PublishEvent{"fault_fired", report.spec, rank.rank.value});
+}
+
+void Supervisor::Impl::hear(RankFacts& rank, const ReportFailure& report, TimePoint now) {
+  if (rank.failure) return;
+  rank.failure = report;
+  rank.failure_at = now;
+  if (state == State::running) trouble(now);
+}
+
+void Supervisor::Impl::hear(RankFacts& rank, const ReportFinished& report, TimePoint now) {
+  rank.finished = report;
+  watchdog.finished(rank.rank, now);
+}
+
+// ---- the contract -----------------------------------------------------------------------------------------------------------
+
+Supervisor::Supervisor(SupervisorOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Supervisor::~Supervisor() = default;
+
+std::vector<Command> Supervisor::start(TimePoint now) {
+  impl_->begin_attempt(now);
+  return std::exchange(impl_->commands, {});
+}
+
+std::vector<Command> Supervisor::on(const Event& event, TimePoint now) {
+  if (finished() || !impl_->concerns_present_attempt(event)) return {};
+  std::visit([&](const auto& e) { impl_->take(e, now); }, event);
+  if (!finished()) impl_->advance(now);
+  return std::exchange(impl_->commands, {});
+}
+
+bool Supervisor::finished() const { return impl_->state == State::done; }
+
+RunStatus Supervisor::status() const {
+  const Impl& run = *impl_;
+  RunStatus status;
+  status.attempt = run.attempt;
+  status.step = run.ledger.newest_step();
+  status.steps = run.ledger.steps();
+  status.verdicts = run.verdicts;
+  const int code = run.outcome.exit_code;
+  const bool recovering = run.attempt != run.options.first_attempt || run.state == State::backing_off;
+  if (run.state == State::done) status.state = code == 0 ? RunState::finished : code == 5 || code == 130 || code == 143 ? RunState::stopped : RunState::failed;
+  else if (run.state != State::running) status.state = run.outcome.complete ? RunState::running : RunState::recovering;
+  else if (run.started_ranks >= run.options.world.value) status.state = RunState::running;
+  else status.state = recovering ? RunState::recovering : RunState::starting;
+  for (const RankFacts& rank : run.ranks) {
+    RankStatus line{rank.rank, rank.node, rank.pid, rank.keeper_pid, run.steps_of_ranks[static_cast<std::size_t>(rank.rank.value)]};
+    if (const RingSnapshot* ring = ring_of(rank)) {
+      line.phase = ring->phase;
+      line.collective = ring->collectives_started;
+    }
+    const bool alarmed = std::any_of(run.alarms.begin(), run.alarms.end(), [&](const Alarm& alarm) { return alarm.rank == rank.rank; });
+    line.healthy = !alarmed && !rank.failure && !rank.keeper_lost && (!rank.exit || rank.finished.has_value());
+    status.ranks.push_back(std::move(line));
+  }
+  return status;
+}
+
+}  // namespace ftl
