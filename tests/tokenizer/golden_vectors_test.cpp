@@ -1,0 +1,87 @@
+// Ids and texts against the reference implementation: golden vectors of real tokenizers (beside the repository, where
+// they are) and of the example model's own (in the repository).
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/tokenizer/memory_files.h"
+#include "trainer/tokenizer/tokenizer.h"
+
+namespace ftl {
+namespace {
+
+const std::filesystem::path source(FTL_SOURCE_DIR);
+const std::filesystem::path shared = source / ".." / "shared" / "tokenizers";
+
+std::string read_plain(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+std::string read_gzip(const std::filesystem::path& path) {
+  const std::string command = "gzip -dc '" + path.string() + "'";
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(popen(command.c_str(), "r"), pclose);
+  std::string out;
+  char block[1 << 16];
+  for (std::size_t got; pipe && (got = std::fread(block, 1, sizeof block, pipe.get())) > 0;) out.append(block, got);
+  return out;
+}
+
+void expect_vectors(const Tokenizer& tokenizer, const std::string& lines, std::size_t at_least) {
+  std::istringstream in(lines);
+  std::size_t seen = 0;
+  for (std::string line; std::getline(in, line); ++seen) {
+    const auto vector = nlohmann::json::parse(line);
+    const auto text = vector.at("text").get<std::string>();
+    const auto ids = vector.at("ids").get<std::vector<std::int32_t>>();
+    ASSERT_EQ(tokenizer.encode(text), ids) << "line " << seen + 1 << ": " << vector.at("text").dump().substr(0, 300);
+    if (vector.contains("ids_with_special")) {
+      ASSERT_EQ(tokenizer.encode_with_special(text), vector["ids_with_special"].get<std::vector<std::int32_t>>())
+          << "line " << seen + 1;
+    }
+    ASSERT_EQ(tokenizer.decode(ids), vector.at("decoded").get<std::string>()) << "line " << seen + 1;
+  }
+  EXPECT_GE(seen, at_least);
+}
+
+class RealTokenizer : public testing::TestWithParam<const char*> {};
+
+TEST_P(RealTokenizer, GivesTheIdsAndTextsOfTheReferenceImplementation) {
+  const std::filesystem::path directory = shared / GetParam();
+  if (!std::filesystem::exists(directory / "tokenizer.json.gz")) {
+    GTEST_SKIP() << "the real tokenizers are not beside this repository: " << directory;
+  }
+  MemoryFiles files({{"t/tokenizer.json", read_gzip(directory / "tokenizer.json.gz")},
+                     {"t/tokenizer_config.json", read_plain(directory / "tokenizer_config.json")}});
+  const Result<Tokenizer> tokenizer = Tokenizer::load(files, "t");
+  ASSERT_TRUE(tokenizer.has_value()) << describe(tokenizer.error());
+  EXPECT_TRUE(tokenizer->eos().has_value());
+  expect_vectors(*tokenizer, read_gzip(shared / "vectors" / (std::string(GetParam()) + ".jsonl.gz")), 600);
+}
+
+INSTANTIATE_TEST_SUITE_P(Golden, RealTokenizer, testing::Values("llama3", "qwen3", "deepseek_v3", "mistral_v1"),
+                         [](const auto& suite_case) { return std::string(suite_case.param); });
+
+TEST(ExampleTokenizer, GivesTheIdsAndTextsOfTheReferenceImplementation) {
+  const std::filesystem::path model = source / "examples" / "tiny-llama";
+  MemoryFiles files;
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
+    ASSERT_TRUE(std::filesystem::exists(model / name)) << name;
+    files[std::string("m/") + name] = read_plain(model / name);
+  }
+  const Result<Tokenizer> tokenizer = Tokenizer::load(files, "m");
+  ASSERT_TRUE(tokenizer.has_value()) << describe(tokenizer.error());
+  EXPECT_EQ(tokenizer->bos(), std::nullopt);
+  EXPECT_EQ(tokenizer->eos(), 0);
+  expect_vectors(*tokenizer, read_plain(source / "tests" / "golden" / "data" / "tokenizer" / "vectors.jsonl"), 20);
+}
+
+}  // namespace
+}  // namespace ftl
