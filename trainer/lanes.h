@@ -11,6 +11,7 @@
 #include "kernels/thread_pool.h"
 #include "trainer/data/examples.h"
 #include "trainer/model/llama.h"
+#include "trainer/model/workspace.h"
 
 namespace ftl {
 

@@ -1,9 +1,10 @@
 #include "trainer/run_inputs.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <xxhash.h>
 
 #include "comm/exact_sum.h"
 
@@ -42,6 +43,21 @@ Result<std::optional<AdapterShape>> choose_adapter(const RunConfig& config, cons
 
 std::int64_t trainable_of(const RunInputs& inputs) {
   return inputs.adapter_shape ? inputs.adapter_shape->parameters() : parameters_of(inputs.model_config);
+}
+
+// Contents of data and tokenizer, and the model's architecture and tensor table. Weights themselves are not read for this: a file of
+// another model has other names, shapes or sizes.
+std::string hash_of_inputs(const RunInputs& inputs) {
+  const ModelConfig& model = inputs.model_config;
+  std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", inputs.examples.content_hash, model.family, model.vocabulary, model.width, model.ffn_width,
+                                 model.layers, model.heads, model.kv_heads, model.rope_theta, model.rms_norm_epsilon);
+  if (inputs.reader) {
+    for (const TensorInfo& tensor : inputs.reader->tensors()) {
+      text += fmt::format("|{}:{}:{}", tensor.name, name_of(tensor.dtype), fmt::join(tensor.shape, "x"));
+    }
+  }
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
 void count_tokens(const ExampleSet& examples, Survey& survey) {
@@ -192,7 +208,7 @@ Survey survey_run(Files& files, Device& device, const RunConfig& config, int thr
   survey.steps = steps_of_run(config, survey.train_examples);
   survey.audit = label_audit(inputs.examples, *inputs.tokenizer, 2);
   if (survey.failures.empty()) survey.memory = rank_memory(config, inputs, config.world_size());
-  survey.inputs_hash = inputs.examples.content_hash;
+  survey.inputs_hash = hash_of_inputs(inputs);
   return survey;
 }
 

@@ -8,6 +8,7 @@
 
 #include "comm/exact_sum.h"
 #include "lora/peft_files.h"
+#include "trainer/data/data_order.h"
 #include "trainer/final_files.h"
 #include "trainer/lanes.h"
 #include "trainer/optimizer/schedule.h"
@@ -33,7 +34,7 @@ class TrainingRun {
         own_(leaves_of(rank_, world_, config.global_batch_size)),
         sum_(rank_, world_, config.global_batch_size, state_.parameters() + passengers),
         faults_(context, spec.faults, spec.attempt),
-        order_(config.seed, static_cast<std::int64_t>(inputs.examples.train.size()), config.global_batch_size),
+        order_(config.seed, static_cast<std::int64_t>(inputs.examples.train.size())),
         steps_(steps_of_run(config, static_cast<std::int64_t>(inputs.examples.train.size()))),
         schedule_{schedule, warmup_of(config.warmup_steps, config.warmup_ratio, steps_), steps_} {
     limits_.give_up_after = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(config.watchdog.collective_give_up_seconds));
@@ -157,7 +158,7 @@ Result<std::span<float>> TrainingRun::exchange() {
 Result<Done> TrainingRun::step() {
   const TimePoint began = context_.clock.now();
   enter(Phase::data);
-  const std::vector<std::int64_t>& indices = order_.of_step(completed_);
+  const std::vector<std::int64_t> indices = order_.of_step(config_.global_batch_size, completed_);
   const std::int64_t tokens = supervised_tokens(indices);
   if (Result<Done> computed = accumulate_leaves(indices); !computed) return computed;
   Result<std::span<float>> total = exchange();

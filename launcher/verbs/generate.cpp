@@ -14,23 +14,23 @@
 namespace ftl {
 namespace {
 
-struct GenerateOptions {
+struct Request {
   std::string model;
   std::string adapter;
   std::string prompt;
   std::string instruction;
   bool compare = false;
-  GenerationOptions generation;
+  GenerateOptions generation;
 };
 
 Result<std::string> continuation(LoadedModel& loaded, const Adapter* adapter, const Tokenizer& tokenizer, const std::vector<std::int32_t>& prompt,
-                                 const GenerationOptions& options) {
+                                 const GenerateOptions& options) {
   Result<std::vector<std::int32_t>> ids = generate(*loaded.stream, *loaded.model, adapter, prompt, options);
   if (!ids) return ids.error();
   return tokenizer.decode(*ids, true);
 }
 
-int generate_text(GenerateOptions options) {
+int generate_text(Request options) {
   PosixFiles files;
   Result<Tokenizer> tokenizer = Tokenizer::load(files, options.model);
   if (!tokenizer) return refuse(tokenizer.error());
@@ -55,7 +55,7 @@ int generate_text(GenerateOptions options) {
 
 int run_generate(const Arguments& arguments) {
   CLI::App app("Continues a prompt with a model and, if given, an adapter.", "ftlaunch generate");
-  GenerateOptions options;
+  Request options;
   app.add_option("--model", options.model, "Hugging Face model directory")->required();
   app.add_option("--adapter", options.adapter, "PEFT adapter directory");
   auto* prompt = app.add_option("--prompt", options.prompt, "text to continue, as it is");

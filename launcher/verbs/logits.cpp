@@ -10,6 +10,7 @@
 #include "launcher/verbs/json_lines.h"
 #include "launcher/verbs/loaded_model.h"
 #include "launcher/verbs/verb.h"
+#include "trainer/model/workspace.h"
 
 namespace ftl {
 namespace {

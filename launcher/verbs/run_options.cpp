@@ -9,7 +9,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include "launcher/state_directory.h"
+#include "launcher/run_directory_state.h"
 #include "launcher/verbs/isolation.h"
 #include "trainer/run_inputs.h"
 
@@ -40,6 +40,12 @@ std::int64_t memory_available() {
     if (line.starts_with(key)) return std::strtoll(line.c_str() + key.size(), nullptr, 10) * 1024;
   }
   return 0;
+}
+
+// Where node-local state goes: FTL_STATE_DIR, else shared memory.
+std::string state_base() {
+  const char* chosen = std::getenv("FTL_STATE_DIR");
+  return chosen != nullptr && *chosen != '\0' ? chosen : "/dev/shm";
 }
 
 // Free bytes where `path` is or will be; 0 when not known.
@@ -127,7 +133,7 @@ MachineFacts look_at_machine(const RunConfig& config) {
   machine.mpi_backend_found = fs::exists(fs::path(binary_directory()).parent_path() / "lib" / "libftl_mpi.so", error);
   machine.cores = cores_of_machine();
   machine.memory_available = memory_available();
-  machine.state_directory = node_state_root();
+  machine.state_directory = state_base();
   machine.state_free = free_bytes(machine.state_directory);
   machine.output_free = free_bytes(config.output_dir);
   return machine;

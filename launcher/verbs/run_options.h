@@ -1,10 +1,11 @@
 // The options that `run`, `check` and `--dry-run` share, and how they become a configuration: options override the file.
 #pragma once
 
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "comm/process_spec.h"
 #include "configs/config_reader.h"
 #include "launcher/preflight.h"
 #include "launcher/verbs/verb.h"
