@@ -1,5 +1,7 @@
 // The world over MPI, on host memory: libftl_mpi.so. Every operation is the library's non-blocking one, polled by MPI_Test;
 // errors come back as values (MPI_ERRORS_RETURN on a communicator of our own). MPI is called from one thread.
+#define OMPI_SKIP_MPICXX 1   // the long-dead C++ bindings would bring a second library
+#define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
 #include <algorithm>
