@@ -45,4 +45,7 @@ std::vector<std::string> identity_differences(const RunConfig& was, const RunCon
 // Every key whose value differs, same form (for "what changed since").
 std::vector<std::string> differences(const RunConfig& was, const RunConfig& is);
 
+// configs/README.md: the reference of all keys, in Markdown, derived from the schema.
+std::string config_reference();
+
 }  // namespace ftl

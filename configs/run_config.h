@@ -19,11 +19,13 @@ struct DatasetConfig {
   std::string field_output = "output";
   std::string field_text = "text";         // completion
   std::int64_t max_samples = 0;            // 0 = all
+  bool operator==(const DatasetConfig&) const = default;
 };
 
 struct ParallelConfig {
   int dp = 0;  // 0 = auto: the world size
   int tp = 1, pp = 1, cp = 1, zero = 0;
+  bool operator==(const ParallelConfig&) const = default;
 };
 
 struct WatchdogConfig {
@@ -33,6 +35,7 @@ struct WatchdogConfig {
   double init_seconds = 120;            // until the first step has begun: loading, joining
   double checkpoint_seconds = 120;      // allowed besides for writing a checkpoint or evaluating
   double collective_give_up_seconds = 600;  // a rank's own last resort
+  bool operator==(const WatchdogConfig&) const = default;
 };
 
 struct RecoveryConfig {
@@ -40,6 +43,21 @@ struct RecoveryConfig {
   int max_restarts = 10;                // without progress in between
   int max_restarts_at_same_step = 3;
   double backoff_seconds = 0.5;         // doubled with every restart without progress, at most 30
+  bool operator==(const RecoveryConfig&) const = default;
+};
+
+// What the machines are said to be. Shown by --dry-run; nothing acts on it in this version.
+struct HardwareConfig {
+  std::string gpu;                      // "h100-80g"; empty = not known
+  int gpus_per_node = 0;                // 0 = not known
+  std::string host_memory;              // "256GiB"; empty = not known
+  std::string network;                  // "infiniband-400g"; empty = not known
+  bool operator==(const HardwareConfig&) const = default;
+};
+
+struct PreflightConfig {
+  double max_bad_fraction = 0.001;      // share of unreadable examples that is tolerated; nothing acts on it in this version
+  bool operator==(const PreflightConfig&) const = default;
 };
 
 struct RunConfig {
@@ -87,7 +105,10 @@ struct RunConfig {
   int threads_per_rank = 0;             // 0 = cores of the machine / ranks on it
   WatchdogConfig watchdog;
   RecoveryConfig recovery;
+  PreflightConfig preflight;
+  HardwareConfig hardware;
 
+  bool operator==(const RunConfig&) const = default;
   int world_size() const { return nodes * (ranks_per_node > 0 ? ranks_per_node : 1); }
 };
 

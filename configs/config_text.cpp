@@ -1,0 +1,158 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <xxhash.h>
+
+#include "configs/config_reader.h"
+#include "configs/config_values.h"
+#include "configs/schema.h"
+
+namespace ftl {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+std::string dumped(const json& value, int indent = -1) { return value.dump(indent, ' ', false, json::error_handler_t::replace); }
+
+json json_of(const Place& place);
+
+json json_of_owner(const std::vector<Key>& keys, Owner owner) {
+  json object = json::object();
+  for (const Key& key : keys) object[std::string(key.name)] = json_of(key.place(owner));
+  return object;
+}
+
+json json_of(const Place& place) {
+  return std::visit(
+      [](auto* value) -> json {
+        using Value = std::remove_pointer_t<decltype(value)>;
+        if constexpr (std::is_same_v<Value, DatasetType>) {
+          return std::string(name_of(*value));
+        } else if constexpr (std::is_same_v<Value, std::vector<DatasetConfig>>) {
+          json list = json::array();
+          for (DatasetConfig& dataset : *value) list.push_back(json_of_owner(dataset_keys(), &dataset));
+          return list;
+        } else {
+          return *value;
+        }
+      },
+      place);
+}
+
+// The keys' values, read only: places are pointers into a copy.
+std::vector<std::pair<const Key*, json>> values_of(RunConfig config) {
+  std::vector<std::pair<const Key*, json>> values;
+  for (const Key& key : config_keys()) values.emplace_back(&key, json_of(key.place(&config)));
+  return values;
+}
+
+std::vector<std::string> changed(const RunConfig& was, const RunConfig& is, bool identity_only) {
+  const auto before = values_of(was), after = values_of(is);
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const Key& key = *before[i].first;
+    if (before[i].second == after[i].second || (identity_only && key.behaviour != KeyClass::identity)) continue;
+    const auto text = [](const json& value) { return value.is_string() && value != "" ? value.get<std::string>() : dumped(value); };
+    lines.push_back(fmt::format("{}: {} -> {}", key.name, text(before[i].second), text(after[i].second)));
+  }
+  return lines;
+}
+
+std::string limits_of(double least, double most, bool above_least, std::string_view word) {
+  std::string text(word);
+  const auto add = [&](std::string more) { text += (text.empty() ? "" : ", ") + more; };
+  if (std::isfinite(least)) add(fmt::format("{} {}", above_least ? ">" : ">=", least));
+  if (std::isfinite(most) && most < 1e6) add(fmt::format("<= {}", most));
+  return text;
+}
+
+std::string_view class_name(KeyClass behaviour) {
+  switch (behaviour) {
+    case KeyClass::free: return "free";
+    case KeyClass::resume_safe: return "resume-safe";
+    case KeyClass::identity: return "identity";
+  }
+  return "?";
+}
+
+std::string rows(const std::vector<Key>& keys, Owner defaults) {
+  std::string text = "| key | default | values | class | meaning | also read |\n|---|---|---|---|---|---|\n";
+  for (const Key& key : keys) {
+    std::string allowed = key.only_default ? "only the default in this version" : limits_of(key.least, key.most, key.above_least, key.word_for_zero);
+    for (const Choice& choice : key.choices) {
+      if (!choice.later) allowed += (allowed.empty() ? "" : ", ") + std::string(choice.text);
+    }
+    text += fmt::format("| {} | `{}` | {} | {} | {} | {} |\n", key.name, dumped(json_of(key.place(defaults))), allowed, class_name(key.behaviour), key.description,
+                        fmt::join(key.aliases, ", "));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string to_json(const RunConfig& config) {
+  json root = json::object();
+  for (const auto& [key, value] : values_of(config)) {
+    const std::string name(key->name);
+    const std::size_t dot = name.find('.');
+    if (dot == std::string::npos) root[name] = value;
+    else root[name.substr(0, dot)][name.substr(dot + 1)] = value;
+  }
+  return dumped(root);
+}
+
+std::string to_yaml(const RunConfig& config) {
+  const auto values = values_of(config), defaults = values_of(RunConfig{});
+  std::string text, section;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::string name(values[i].first->name), indent;
+    if (const std::size_t dot = name.find('.'); dot != std::string::npos) {
+      if (name.substr(0, dot) != section) text += (section = name.substr(0, dot)) + ":\n";
+      name = name.substr(dot + 1);
+      indent = "  ";
+    }
+    // JSON's scalars and flow collections are YAML.
+    text += fmt::format("{}{}: {}{}\n", indent, name, dumped(values[i].second), values[i].second == defaults[i].second ? "  # default" : "");
+  }
+  return text;
+}
+
+KeyClass key_class(const std::string& name) {
+  for (const Key& key : config_keys()) {
+    if (key.name == name || key.name.starts_with(name + ".")) return key.behaviour;
+  }
+  return KeyClass::free;
+}
+
+std::string identity_of(const RunConfig& config) {
+  std::string text;
+  for (const auto& [key, value] : values_of(config)) {
+    if (key->behaviour == KeyClass::identity) text += fmt::format("{}={}\n", key->name, dumped(value));
+  }
+  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
+  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+}
+
+std::vector<std::string> identity_differences(const RunConfig& was, const RunConfig& is) { return changed(was, is, true); }
+std::vector<std::string> differences(const RunConfig& was, const RunConfig& is) { return changed(was, is, false); }
+
+std::string config_reference() {
+  RunConfig run;
+  DatasetConfig dataset;
+  return "# Configurations\n\n"
+         "`ftlaunch --config FILE` reads YAML with the keys below; `--set key.sub=value` overrides one. Relative paths are against the\n"
+         "working directory. An unknown key is an error that names the nearest one. `lora-tiny.yaml` is the first run.\n\n"
+         "A key's class says what its change does to a started run: *free* nothing, *resume-safe* the run goes on with the same bits,\n"
+         "*identity* it is another run (another `output_dir`, or `--resume never`).\n\n"
+         "This page is made from the schema: `build/release/bin/config_reference > configs/README.md`.\n\n"
+         "## Keys\n\n" +
+         rows(config_keys(), &run) +
+         "\n`gradient_accumulation_steps` is read too: without `global_batch_size` the global batch is derived from it, and said.\n\n"
+         "## Keys of a data set\n\n" +
+         rows(dataset_keys(), &dataset);
+}
+
+}  // namespace ftl
