@@ -6,7 +6,9 @@
 namespace ftl::FTL_CPU {
 namespace {
 
-struct Factors { float keep, one_minus_beta1, beta2, one_minus_beta2, step_size, root_correction2, epsilon, gradient_scale; };
+struct Factors {
+  float keep, one_minus_beta1, beta2, one_minus_beta2, step_size, root_correction2, epsilon, gradient_scale;
+};
 
 Factors factors_of(const AdamW& args) {
   const double b1 = args.beta1, b2 = args.beta2, rate = args.learning_rate;

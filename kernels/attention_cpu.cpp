@@ -95,14 +95,25 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
                       .beta = 0};
   sgemm(scores);
   for (std::int64_t row = 0; row < rows; ++row) {
-    exponentials(p + row * block, visible(i0 + row, j0, columns), columns, args.log_sum_exp[head * args.rows + i0 + row]);
+    exponentials(p + row * block, visible(i0 + row, j0, columns), columns,
+                 args.log_sum_exp[head * args.rows + i0 + row]);
   }
   MatMul dp = scores;
   dp.a = args.d_out + at, dp.b = args.v + kv, dp.c = ds, dp.alpha = 1;
   sgemm(dp);
 
-  MatMul to_columns{.a = p, .b = args.d_out + at, .c = to.dv + j0 * to.stride, .m = columns, .n = d, .k = rows,
-                    .lda = block, .ldb = stride, .ldc = to.stride, .transpose_a = true, .transpose_b = false, .alpha = 1,
+  MatMul to_columns{.a = p,
+                    .b = args.d_out + at,
+                    .c = to.dv + j0 * to.stride,
+                    .m = columns,
+                    .n = d,
+                    .k = rows,
+                    .lda = block,
+                    .ldb = stride,
+                    .ldc = to.stride,
+                    .transpose_a = true,
+                    .transpose_b = false,
+                    .alpha = 1,
                     .beta = i0 == j0 ? 0.0f : 1.0f};
   sgemm(to_columns);
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -140,8 +151,8 @@ void attention_forward(Stream& stream, const AttentionForward& args) {
   });
 }
 
-// A head is one thread's. Where query heads share a kv head, each writes its part of dk and dv into scratch, and the parts
-// are added in the order of the heads.
+// A head is one thread's. Where query heads share a kv head, each writes its part of dk and dv into scratch, and the
+// parts are added in the order of the heads.
 void attention_backward(Stream& stream, const AttentionBackward& args) {
   CpuStream& on = cpu(stream);
   const std::int64_t d = args.head_dim, group = args.heads / args.kv_heads, kv_width = args.kv_heads * d;
@@ -158,7 +169,8 @@ void attention_backward(Stream& stream, const AttentionBackward& args) {
         group == 1 ? HeadGradients{args.dk + head * d, args.dv + head * d, kv_width, sums}
                    : HeadGradients{dk_parts + head * args.rows * d, dv_parts + head * args.rows * d, d, sums};
     for (std::int64_t j0 = 0; j0 < args.rows; j0 += block) {
-      for (std::int64_t i0 = j0; i0 < args.rows; i0 += block) backward_block(args, head, i0, j0, to, on.scratch(thread));
+      for (std::int64_t i0 = j0; i0 < args.rows; i0 += block)
+        backward_block(args, head, i0, j0, to, on.scratch(thread));
     }
   });
   if (group == 1) return;

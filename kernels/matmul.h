@@ -1,4 +1,5 @@
-// C = alpha op(A) op(B) + beta C; with beta 0, C is written and never read (BLAS level 3, SGEMM). Shapes: kernel_table.h.
+// C = alpha op(A) op(B) + beta C; with beta 0, C is written and never read (BLAS level 3, SGEMM). Shapes:
+// kernel_table.h.
 #pragma once
 
 #include "kernels/cpu/instruction_set.h"

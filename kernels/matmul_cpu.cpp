@@ -9,9 +9,10 @@ struct TileShape { std::int64_t rows, columns; };
 
 std::int64_t rounded_up(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
 
-// Tiles as large as measured to pay (bench/kernels: a 256 x 256 tile reaches 0.9 of a large product, 64 x 64 only 0.6), cut
-// further until there are 8 for threads to share, but never below a million multiplications, about 30 us, so that starting
-// threads costs little. The row count of a tile is a multiple of OpenBLAS' register block. Nothing else may decide here.
+// Tiles as large as measured to pay (bench/kernels: a 256 x 256 tile reaches 0.9 of a large product, 64 x 64 only 0.6),
+// cut further until there are 8 for threads to share, but never below a million multiplications, about 30 us, so that
+// starting threads costs little. The row count of a tile is a multiple of OpenBLAS' register block. Nothing else may
+// decide here.
 TileShape tile_shape(const MatMul& args) {
   constexpr std::int64_t largest = 256, step = 32, wanted_tiles = 8, smallest_work = 1 << 20;
   const auto tiles = [](std::int64_t size, std::int64_t tile) { return (size + tile - 1) / tile; };

@@ -13,7 +13,9 @@ constexpr std::int64_t rows_a_block = 16;
 float dot(const float* x, const float* y, const float* z, std::int64_t width) {
   constexpr std::int64_t stride = 4 * lane_count;
   const auto product = [&](std::int64_t i, std::int64_t count) {
-    const auto part = [&](const float* from) { return count == lane_count ? load(from + i) : load_some(from + i, count, 0); };
+    const auto part = [&](const float* from) {
+      return count == lane_count ? load(from + i) : load_some(from + i, count, 0);
+    };
     return z == nullptr ? part(x) * part(y) : part(x) * part(y) * part(z);
   };
   Lanes sums[4] = {};
@@ -32,7 +34,8 @@ void rms_norm_forward(Stream& stream, const RmsNormForward& args) {
     for (std::int64_t row = begin; row < end; ++row) {
       const float* x = args.x + row * args.width;
       float* y = args.y + row * args.width;
-      const float inverse = 1 / std::sqrt(dot(x, x, nullptr, args.width) / static_cast<float>(args.width) + args.epsilon);
+      const float inverse =
+          1 / std::sqrt(dot(x, x, nullptr, args.width) / static_cast<float>(args.width) + args.epsilon);
       for (std::int64_t i = 0; i < args.width; ++i) y[i] = x[i] * inverse * args.gain[i];
       args.inverse_rms[row] = inverse;
     }

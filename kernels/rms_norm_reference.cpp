@@ -10,7 +10,8 @@ void rms_norm_forward_reference(const RmsNormForward& args) {
     double squares = 0;
     for (std::int64_t i = 0; i < args.width; ++i) squares += static_cast<double>(x[i]) * x[i];
     const double inverse = 1 / std::sqrt(squares / static_cast<double>(args.width) + args.epsilon);
-    for (std::int64_t i = 0; i < args.width; ++i) args.y[row * args.width + i] = static_cast<float>(x[i] * inverse * args.gain[i]);
+    for (std::int64_t i = 0; i < args.width; ++i)
+      args.y[row * args.width + i] = static_cast<float>(x[i] * inverse * args.gain[i]);
     args.inverse_rms[row] = static_cast<float>(inverse);
   }
 }

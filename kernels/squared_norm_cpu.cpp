@@ -50,7 +50,8 @@ void squared_norm(Stream& stream, const SquaredNorm& args) {
       total += sum;
       if (args.non_finite[0] >= 0 || std::isfinite(sum)) continue;
       const std::int64_t begin = (first + index) * block;
-      args.non_finite[0] = begin + first_non_finite(args.x + begin, args.count - begin < block ? args.count - begin : block);
+      args.non_finite[0] =
+          begin + first_non_finite(args.x + begin, args.count - begin < block ? args.count - begin : block);
     }
   }
   args.sum[0] = total;

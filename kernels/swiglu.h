@@ -1,5 +1,6 @@
 // The gate of a Llama feed-forward block (Shazeer 2020): y = silu(gate) up with silu(g) = g s, s = 1 / (1 + e^-g).
-// d_up = dy g s, d_gate = dy up s (1 + g (1 - s)). Every output may be one of the inputs (in place). Shapes: kernel_table.h.
+// d_up = dy g s, d_gate = dy up s (1 + g (1 - s)). Every output may be one of the inputs (in place). Shapes:
+// kernel_table.h.
 #pragma once
 
 #include "kernels/cpu/instruction_set.h"

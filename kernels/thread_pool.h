@@ -1,5 +1,6 @@
-// A team of threads that shares out indices, ours and the only one. The caller is one of them; workers that wake too late
-// find the work closed and are never waited for, so a short job costs no more than its own work. Nothing is allocated per job.
+// A team of threads that shares out indices, ours and the only one. The caller is one of them; workers that wake too
+// late find the work closed and are never waited for, so a short job costs no more than its own work. Nothing is
+// allocated per job.
 #pragma once
 
 #include <atomic>
@@ -24,8 +25,8 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls body(index, thread) once for every index in [0, count), in any order, thread in [0, threads()). Returns when all
-  // calls have returned. One caller at a time; the body neither throws nor calls parallel_for.
+  // Calls body(index, thread) once for every index in [0, count), in any order, thread in [0, threads()). Returns when
+  // all calls have returned. One caller at a time; the body neither throws nor calls parallel_for.
   template <class Body>
   void parallel_for(std::int64_t count, const Body& body) {
     if (count <= 1 || workers_.empty()) {

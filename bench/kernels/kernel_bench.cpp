@@ -1,5 +1,5 @@
-// How fast the CPU computes: matrix products of model sizes in GFLOP/s and as a share of a 1024-cube's speed measured first,
-// and the operations around them. Argument `threads` of every row is the stream's.
+// How fast the CPU computes: matrix products of model sizes in GFLOP/s and as a share of a 1024-cube's speed measured
+// first, and the operations around them. Argument `threads` of every row is the stream's.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -16,7 +16,8 @@ namespace {
 using namespace ftl;
 
 struct Cpu {
-  explicit Cpu(int threads) : device(std::move(make_cpu_device()).value()), stream(std::move(device->make_stream(threads)).value()) {}
+  explicit Cpu(int threads)
+      : device(std::move(make_cpu_device()).value()), stream(std::move(device->make_stream(threads)).value()) {}
   std::unique_ptr<Device> device;
   std::unique_ptr<Stream> stream;
 };
@@ -38,7 +39,8 @@ double peak(int threads) {
   double best = 0;
   for (int i = 0; i < 8; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    cpu.device->kernels().matmul(*cpu.stream, {a.data(), b.data(), c.data(), size, size, size, size, size, size, false, true, 1, 0});
+    cpu.device->kernels().matmul(*cpu.stream,
+                                 {a.data(), b.data(), c.data(), size, size, size, size, size, size, false, true, 1, 0});
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     best = std::max(best, 2e-9 * size * size * size / taken.count());
   }
@@ -55,7 +57,8 @@ void matmul(benchmark::State& state) {
   const std::vector<float> a = floats(m * k), b = floats(n * k);
   std::vector<float> c(static_cast<std::size_t>(m * n));
   for (auto _ : state) {
-    cpu.device->kernels().matmul(*cpu.stream, {a.data(), b.data(), c.data(), m, n, k, ta ? m : k, tb ? k : n, n, ta, tb, 1, 0});
+    cpu.device->kernels().matmul(*cpu.stream,
+                                 {a.data(), b.data(), c.data(), m, n, k, ta ? m : k, tb ? k : n, n, ta, tb, 1, 0});
   }
   const double work = 2e-9 * static_cast<double>(m * n * k) * static_cast<double>(state.iterations());
   state.counters["GFLOP/s"] = benchmark::Counter(work, benchmark::Counter::kIsRate);
@@ -65,9 +68,15 @@ void matmul(benchmark::State& state) {
 void matmul_shapes(benchmark::internal::Benchmark* bench) {
   for (const int threads : {1, 2}) {
     for (const std::int64_t rows : {32, 256}) {
-      bench->Args({rows, 192, 192, 0, 1, threads})->Args({rows, 512, 192, 0, 1, threads})->Args({rows, 2048, 512, 0, 1, threads});
-      bench->Args({rows, 576, 576, 0, 1, threads})->Args({rows, 1536, 576, 0, 1, threads})->Args({rows, 576, 1536, 0, 0, threads});
-      bench->Args({rows, 16, 576, 0, 1, threads})->Args({rows, 576, 16, 0, 1, threads})->Args({16, 576, rows, 1, 0, threads});
+      bench->Args({rows, 192, 192, 0, 1, threads})
+          ->Args({rows, 512, 192, 0, 1, threads})
+          ->Args({rows, 2048, 512, 0, 1, threads});
+      bench->Args({rows, 576, 576, 0, 1, threads})
+          ->Args({rows, 1536, 576, 0, 1, threads})
+          ->Args({rows, 576, 1536, 0, 0, threads});
+      bench->Args({rows, 16, 576, 0, 1, threads})
+          ->Args({rows, 576, 16, 0, 1, threads})
+          ->Args({16, 576, rows, 1, 0, threads});
     }
     bench->Args({1, 576, 576, 0, 1, threads})->Args({256, 49152, 576, 0, 1, threads});
   }
@@ -79,26 +88,34 @@ void attention(benchmark::State& state) {
   const std::int64_t rows = state.range(0), heads = state.range(1), kv_heads = state.range(2), d = state.range(3);
   Cpu cpu(static_cast<int>(state.range(4)));
   const std::vector<float> q = floats(rows * heads * d), k = floats(rows * kv_heads * d), v = k, d_out = q;
-  std::vector<float> out(q.size()), lse(static_cast<std::size_t>(rows * heads)), dq(q.size()), dk(k.size()), dv(k.size());
+  std::vector<float> out(q.size()), lse(static_cast<std::size_t>(rows * heads)), dq(q.size()), dk(k.size()),
+      dv(k.size());
   std::vector<float> scratch(static_cast<std::size_t>(attention_scratch_floats(rows, heads, d)));
   const float scale = 1 / std::sqrt(static_cast<float>(d));
   for (auto _ : state) {
     cpu.device->kernels().attention_forward(
         *cpu.stream, {q.data(), k.data(), v.data(), out.data(), lse.data(), rows, rows, heads, kv_heads, d, 0, scale});
     cpu.device->kernels().attention_backward(
-        *cpu.stream, {q.data(), k.data(), v.data(), out.data(), lse.data(), d_out.data(), dq.data(), dk.data(), dv.data(),
-                      scratch.data(), rows, heads, kv_heads, d, scale});
+        *cpu.stream, {q.data(), k.data(), v.data(), out.data(), lse.data(), d_out.data(), dq.data(), dk.data(),
+                      dv.data(), scratch.data(), rows, heads, kv_heads, d, scale});
   }
-  const double work = 14e-9 * static_cast<double>(rows * rows / 2 * heads * d) * static_cast<double>(state.iterations());
+  const double work =
+      14e-9 * static_cast<double>(rows * rows / 2 * heads * d) * static_cast<double>(state.iterations());
   state.counters["GFLOP/s"] = benchmark::Counter(work, benchmark::Counter::kIsRate);
 }
-BENCHMARK(attention)->Args({256, 9, 3, 64, 1})->Args({256, 9, 3, 64, 2})->Args({2048, 9, 3, 64, 2})->UseRealTime()->MinTime(0.05);
+BENCHMARK(attention)
+    ->Args({256, 9, 3, 64, 1})
+    ->Args({256, 9, 3, 64, 2})
+    ->Args({2048, 9, 3, 64, 2})
+    ->UseRealTime()
+    ->MinTime(0.05);
 
 void swiglu(benchmark::State& state) {
   Cpu cpu(static_cast<int>(state.range(1)));
   const std::vector<float> gate = floats(state.range(0)), up = gate;
   std::vector<float> y(gate.size());
-  for (auto _ : state) cpu.device->kernels().swiglu_forward(*cpu.stream, {gate.data(), up.data(), y.data(), state.range(0)});
+  for (auto _ : state)
+    cpu.device->kernels().swiglu_forward(*cpu.stream, {gate.data(), up.data(), y.data(), state.range(0)});
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(swiglu)->Args({256 * 1536, 1})->Args({256 * 1536, 2})->UseRealTime()->MinTime(0.05);
@@ -110,7 +127,8 @@ void cross_entropy(benchmark::State& state) {
   const std::vector<std::int32_t> targets(losses.size(), 7);
   float sum = 0;
   for (auto _ : state) {
-    cpu.device->kernels().cross_entropy(*cpu.stream, {logits.data(), targets.data(), &sum, losses.data(), state.range(0), state.range(1), true});
+    cpu.device->kernels().cross_entropy(
+        *cpu.stream, {logits.data(), targets.data(), &sum, losses.data(), state.range(0), state.range(1), true});
   }
   state.SetItemsProcessed(state.iterations() * state.range(0) * state.range(1));
 }

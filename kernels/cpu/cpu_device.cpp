@@ -61,7 +61,8 @@ class CpuDevice final : public Device {
 
   Result<Buffer> allocate(std::size_t bytes) override {
     constexpr std::size_t alignment = 64;
-    // Asked for more than the machine has, the allocator may promise it all the same and the process die when it is used.
+    // Asked for more than the machine has, the allocator may promise it all the same and the process die when it is
+    // used.
     const std::uint64_t total = memory_bytes(_SC_PHYS_PAGES);
     if (bytes > std::numeric_limits<std::ptrdiff_t>::max() - alignment || (total != 0 && bytes > total)) {
       return out_of_memory(bytes);

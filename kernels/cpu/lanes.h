@@ -1,5 +1,5 @@
-// As many floats as one register holds, and the exponential function on them. A short tail is loaded into a full register,
-// so an element's result never depends on where in a row it stands. Only <op>_cpu.cpp files include this.
+// As many floats as one register holds, and the exponential function on them. A short tail is loaded into a full
+// register, so an element's result never depends on where in a row it stands. Only <op>_cpu.cpp files include this.
 #pragma once
 
 #include <cstdint>
@@ -74,8 +74,8 @@ inline float largest_in(const float* x, std::int64_t count) {
 }
 
 // e^x within 2 units in the last place; 0 where the result would be subnormal, infinity above the range, NaN for NaN.
-// x = n ln 2 + r with |r| <= ln 2 / 2 (ln 2 in two parts, after Cody and Waite), e^r by its Taylor polynomial of degree 7,
-// whose first omitted term is below 2^-27 of the result.
+// x = n ln 2 + r with |r| <= ln 2 / 2 (ln 2 in two parts, after Cody and Waite), e^r by its Taylor polynomial of degree
+// 7, whose first omitted term is below 2^-27 of the result.
 inline Lanes exponential(Lanes x) {
   const IntLanes under = (IntLanes)(x < -87.33654f), over = (IntLanes)(x > 88.722839f);
   const Lanes in_range = select(under | over, Lanes{}, x);

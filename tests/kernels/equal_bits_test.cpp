@@ -1,4 +1,5 @@
-// The promise of equal bits: what is computed depends on the arguments, not on threads, repetition or where operands lie.
+// The promise of equal bits: what is computed depends on the arguments, not on threads, repetition or where operands
+// lie.
 #include <cstring>
 
 #include "tests/kernels/cpu_fixture.h"
@@ -13,7 +14,8 @@ using testing::Floats;
 bool same_bits(const std::vector<Floats>& a, const std::vector<Floats>& b) {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    if (a[i].size() != b[i].size() || std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(float)) != 0) return false;
+    if (a[i].size() != b[i].size() || std::memcmp(a[i].data(), b[i].data(), a[i].size() * sizeof(float)) != 0)
+      return false;
   }
   return true;
 }

@@ -45,18 +45,25 @@ TEST(BackwardOfRmsNorm, IsTheDerivativeOfItsForward) {
     Doubles y(rows * width);
     for (std::size_t row = 0; row < rows; ++row) {
       double squares = 0;
-      for (std::size_t i = 0; i < width; ++i) squares += static_cast<double>(at[row * width + i]) * static_cast<double>(at[row * width + i]);
+      for (std::size_t i = 0; i < width; ++i)
+        squares += static_cast<double>(at[row * width + i]) * static_cast<double>(at[row * width + i]);
       for (std::size_t i = 0; i < width; ++i) {
-        y[row * width + i] = static_cast<double>(g[i]) * static_cast<double>(at[row * width + i]) / std::sqrt(squares / width + 1e-5);
+        y[row * width + i] =
+            static_cast<double>(g[i]) * static_cast<double>(at[row * width + i]) / std::sqrt(squares / width + 1e-5);
       }
     }
     return y;
   };
   Floats y(x.size()), inverse(rows), dx(x.size()), d_gain(width);
   rms_norm_forward_reference({x.data(), gain.data(), y.data(), inverse.data(), rows, width, 1e-5f});
-  rms_norm_backward_reference({x.data(), gain.data(), inverse.data(), dy.data(), dx.data(), d_gain.data(), rows, width, false});
-  EXPECT_LT(testing::relative_error(dx, differences([&](const Doubles& at) { return weighted(norm(at, gain), dy); }, x)), 1e-5);
-  EXPECT_LT(testing::relative_error(d_gain, differences([&](const Doubles& at) { return weighted(norm(x, at), dy); }, gain)), 1e-5);
+  rms_norm_backward_reference(
+      {x.data(), gain.data(), inverse.data(), dy.data(), dx.data(), d_gain.data(), rows, width, false});
+  EXPECT_LT(
+      testing::relative_error(dx, differences([&](const Doubles& at) { return weighted(norm(at, gain), dy); }, x)),
+      1e-5);
+  EXPECT_LT(
+      testing::relative_error(d_gain, differences([&](const Doubles& at) { return weighted(norm(x, at), dy); }, gain)),
+      1e-5);
 }
 
 TEST(BackwardOfSwiGlu, IsTheDerivativeOfItsForward) {
@@ -64,13 +71,18 @@ TEST(BackwardOfSwiGlu, IsTheDerivativeOfItsForward) {
   const Floats gate = numbers(count, 1, 3), up = numbers(count, 2), dy = numbers(count, 3);
   const auto swiglu = [&](const auto& g, const auto& u) {
     Doubles y(count);
-    for (std::size_t i = 0; i < count; ++i) y[i] = static_cast<double>(g[i]) / (1 + std::exp(-static_cast<double>(g[i]))) * static_cast<double>(u[i]);
+    for (std::size_t i = 0; i < count; ++i)
+      y[i] = static_cast<double>(g[i]) / (1 + std::exp(-static_cast<double>(g[i]))) * static_cast<double>(u[i]);
     return y;
   };
   Floats d_gate(count), d_up(count);
   swiglu_backward_reference({gate.data(), up.data(), dy.data(), d_gate.data(), d_up.data(), count});
-  EXPECT_LT(testing::relative_error(d_gate, differences([&](const Doubles& at) { return weighted(swiglu(at, up), dy); }, gate)), 1e-5);
-  EXPECT_LT(testing::relative_error(d_up, differences([&](const Doubles& at) { return weighted(swiglu(gate, at), dy); }, up)), 1e-5);
+  EXPECT_LT(testing::relative_error(d_gate,
+                                    differences([&](const Doubles& at) { return weighted(swiglu(at, up), dy); }, gate)),
+            1e-5);
+  EXPECT_LT(
+      testing::relative_error(d_up, differences([&](const Doubles& at) { return weighted(swiglu(gate, at), dy); }, up)),
+      1e-5);
 }
 
 TEST(BackwardOfCrossEntropy, IsTheDerivativeOfTheSummedLoss) {
@@ -94,7 +106,8 @@ TEST(BackwardOfCrossEntropy, IsTheDerivativeOfTheSummedLoss) {
 TEST(BackwardOfRope, UndoesARotation) {
   constexpr std::int64_t rows = 4, heads = 2, d = 6;
   Floats cosine, sine;
-  for (int i = 0; i < rows * d / 2; ++i) cosine.push_back(std::cos(0.7f * static_cast<float>(i))), sine.push_back(std::sin(0.7f * static_cast<float>(i)));
+  for (int i = 0; i < rows * d / 2; ++i)
+    cosine.push_back(std::cos(0.7f * static_cast<float>(i))), sine.push_back(std::sin(0.7f * static_cast<float>(i)));
   const Floats x = numbers(rows * heads * d, 1);
   Floats turned = x;
   rope_reference({turned.data(), cosine.data(), sine.data(), rows, heads, d, 0, false});
@@ -110,7 +123,8 @@ TEST_P(BackwardOfAttention, IsTheDerivativeOfItsForward) {
   constexpr std::int64_t rows = 5, d = 4;
   const auto [heads, kv_heads] = GetParam();
   const std::int64_t width = heads * d, kv_width = kv_heads * d, group = heads / kv_heads;
-  const Floats q = numbers(rows * width, 1), k = numbers(rows * kv_width, 2), v = numbers(rows * kv_width, 3), dy = numbers(rows * width, 4);
+  const Floats q = numbers(rows * width, 1), k = numbers(rows * kv_width, 2), v = numbers(rows * kv_width, 3),
+               dy = numbers(rows * width, 4);
   const auto attention = [&, heads = heads](const auto& query, const auto& key, const auto& value) {
     Doubles y(q.size());
     for (std::int64_t head = 0; head < heads; ++head) {
@@ -120,7 +134,8 @@ TEST_P(BackwardOfAttention, IsTheDerivativeOfItsForward) {
         for (std::int64_t j = 0; j <= row; ++j) {
           const auto kv = static_cast<std::size_t>(j * kv_width + head / group * d);
           double score = 0;
-          for (std::size_t i = 0; i < d; ++i) score += 0.5 * static_cast<double>(query[at + i]) * static_cast<double>(key[kv + i]);
+          for (std::size_t i = 0; i < d; ++i)
+            score += 0.5 * static_cast<double>(query[at + i]) * static_cast<double>(key[kv + i]);
           total += std::exp(score);
           for (std::size_t i = 0; i < d; ++i) y[at + i] += std::exp(score) * static_cast<double>(value[kv + i]);
         }
@@ -130,17 +145,26 @@ TEST_P(BackwardOfAttention, IsTheDerivativeOfItsForward) {
     return y;
   };
   Floats out(q.size()), lse(static_cast<std::size_t>(rows * heads)), dq(q.size()), dk(k.size()), dv(v.size());
-  attention_forward_reference({q.data(), k.data(), v.data(), out.data(), lse.data(), rows, rows, heads, kv_heads, d, 0, 0.5f});
-  attention_backward_reference({q.data(), k.data(), v.data(), out.data(), lse.data(), dy.data(), dq.data(), dk.data(), dv.data(),
-                                nullptr, rows, heads, kv_heads, d, 0.5f});
-  EXPECT_LT(testing::relative_error(dq, differences([&](const Doubles& at) { return weighted(attention(at, k, v), dy); }, q)), 1e-5);
-  EXPECT_LT(testing::relative_error(dk, differences([&](const Doubles& at) { return weighted(attention(q, at, v), dy); }, k)), 1e-5);
-  EXPECT_LT(testing::relative_error(dv, differences([&](const Doubles& at) { return weighted(attention(q, k, at), dy); }, v)), 1e-5);
+  attention_forward_reference(
+      {q.data(), k.data(), v.data(), out.data(), lse.data(), rows, rows, heads, kv_heads, d, 0, 0.5f});
+  attention_backward_reference({q.data(), k.data(), v.data(), out.data(), lse.data(), dy.data(), dq.data(), dk.data(),
+                                dv.data(), nullptr, rows, heads, kv_heads, d, 0.5f});
+  EXPECT_LT(
+      testing::relative_error(dq, differences([&](const Doubles& at) { return weighted(attention(at, k, v), dy); }, q)),
+      1e-5);
+  EXPECT_LT(
+      testing::relative_error(dk, differences([&](const Doubles& at) { return weighted(attention(q, at, v), dy); }, k)),
+      1e-5);
+  EXPECT_LT(
+      testing::relative_error(dv, differences([&](const Doubles& at) { return weighted(attention(q, k, at), dy); }, v)),
+      1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Groups, BackwardOfAttention, ::testing::Values(Heads{2, 2}, Heads{4, 2}, Heads{3, 1}, Heads{6, 1}),
+INSTANTIATE_TEST_SUITE_P(Groups, BackwardOfAttention,
+                         ::testing::Values(Heads{2, 2}, Heads{4, 2}, Heads{3, 1}, Heads{6, 1}),
                          [](const auto& instance) {
-                           return std::to_string(instance.param.heads) + "_heads_of_" + std::to_string(instance.param.kv_heads);
+                           return std::to_string(instance.param.heads) + "_heads_of_" +
+                                  std::to_string(instance.param.kv_heads);
                          });
 
 }  // namespace

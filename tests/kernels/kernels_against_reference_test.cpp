@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "kernels/cpu/lanes.h"
 #include "tests/kernels/cpu_fixture.h"
 #include "tests/kernels/operations.h"
 
@@ -29,7 +30,17 @@ TEST_P(Operation, AgreesWithItsReferenceOnEveryInstructionSet) {
 INSTANTIATE_TEST_SUITE_P(Table, Operation, ::testing::ValuesIn(testing::operation_cases()),
                          [](const auto& instance) { return instance.param.name; });
 
-// e^x is seen through silu's complement: with up = 1, gate g, y = g / (1 + e^-g), and through the softmax gradient.
+TEST(Exponential, IsWithinTwoUnitsInTheLastPlace) {
+  for (float x = -87.3f; x < 88.72f; x += 0.00037f) {
+    const double exact = std::exp(static_cast<double>(x)), unit = std::ldexp(1.0, std::ilogb(exact) - 23);
+    ASSERT_LE(std::abs(static_cast<double>(cpu_baseline::exponential(x)) - exact), 2 * unit) << x;
+  }
+  EXPECT_EQ(cpu_baseline::exponential(-INFINITY), 0);
+  EXPECT_EQ(cpu_baseline::exponential(89.0f), INFINITY);
+  EXPECT_TRUE(std::isnan(cpu_baseline::exponential(NAN)));
+}
+
+// On every instruction set, seen through silu: with up = 1, y = gate / (1 + e^-gate).
 TEST(Exponential, IsAccurateOverTheWholeRangeOfTheSigmoid) {
   for (const std::string& set : testing::instruction_sets()) {
     Cpu cpu(1, set);
@@ -37,7 +48,8 @@ TEST(Exponential, IsAccurateOverTheWholeRangeOfTheSigmoid) {
     for (float x = -85; x <= 85; x += 0.0137f) gate.push_back(x);
     const Floats up(gate.size(), 1);
     Floats y(gate.size());
-    cpu.kernels().swiglu_forward(*cpu.stream, {gate.data(), up.data(), y.data(), static_cast<std::int64_t>(gate.size())});
+    cpu.kernels().swiglu_forward(*cpu.stream,
+                                 {gate.data(), up.data(), y.data(), static_cast<std::int64_t>(gate.size())});
     for (std::size_t i = 0; i < gate.size(); ++i) {
       const double x = gate[i], exact = x / (1 + std::exp(-x));
       const double unit = std::ldexp(1.0, std::ilogb(exact == 0 ? 1e-30 : exact) - 23);
@@ -105,9 +117,9 @@ TEST(AdamW, FollowsTheFormulaInDoubleOver50Steps) {
   std::vector<double> exact(p.begin(), p.end()), exact_m(count), exact_v(count);
   for (std::int64_t step = 1; step <= 50; ++step) {
     const Floats gradient = testing::numbers(count, static_cast<unsigned>(step));
-    cpu.kernels().adamw(*cpu.stream, {p.data(), gradient.data(), m.data(), v.data(), count, step, static_cast<float>(rate),
-                                      static_cast<float>(b1), static_cast<float>(b2), static_cast<float>(epsilon),
-                                      static_cast<float>(decay), 2.0f});
+    cpu.kernels().adamw(*cpu.stream, {p.data(), gradient.data(), m.data(), v.data(), count, step,
+                                      static_cast<float>(rate), static_cast<float>(b1), static_cast<float>(b2),
+                                      static_cast<float>(epsilon), static_cast<float>(decay), 2.0f});
     for (std::size_t i = 0; i < count; ++i) {
       const double g = 2.0 * static_cast<double>(gradient[i]);
       exact[i] *= 1 - rate * decay;  // decoupled: before the step, from the parameter alone

@@ -67,63 +67,73 @@ void add_matmul(Cases& cases, std::int64_t m, std::int64_t n, std::int64_t k, bo
 }
 
 void add_row_operations(Cases& cases, std::int64_t rows, std::int64_t width) {
-  cases.push_back({"rms_norm" + dimensions({rows, width}), 1e-5, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    Operand x(numbers(rows * width, 1), shift), gain(numbers(width, 2), shift / 2), y(Floats(rows * width), shift);
-    Operand inverse(Floats(rows), shift), dy(numbers(rows * width, 3), shift), dx(numbers(rows * width, 4), shift);
-    Operand d_gain(numbers(width, 5), shift), overwritten(Floats(rows * width, NAN), shift);
-    kernels.rms_norm_forward(stream, {x, gain, y, inverse, rows, width, 1e-5f});
-    kernels.rms_norm_backward(stream, {x, gain, inverse, dy, dx, d_gain, rows, width, true});
-    kernels.rms_norm_backward(stream, {x, gain, inverse, dy, overwritten, nullptr, rows, width, false});
-    return std::vector<Floats>{y.values(), inverse.values(), dx.values(), d_gain.values(), overwritten.values()};
-  }});
-  cases.push_back({"embedding" + dimensions({rows, width}), 1e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    constexpr std::int64_t vocabulary = 11;  // fewer than rows: tokens repeat
-    const Indices ids = tokens(rows, vocabulary);
-    Operand table(numbers(vocabulary * width, 1), shift), y(Floats(rows * width), shift), d_table(numbers(vocabulary * width, 2), shift);
-    kernels.embedding_forward(stream, {ids.data(), table, y, rows, width});
-    kernels.embedding_backward(stream, {ids.data(), y, d_table, rows, width, vocabulary});
-    return std::vector<Floats>{y.values(), d_table.values()};
-  }});
-  cases.push_back({"move_rows" + dimensions({rows, width}), 1e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    Indices indices;
-    for (std::int64_t row = 0; row < rows; ++row) indices.push_back(static_cast<std::int32_t>(2 * row + 1));
-    Operand x(numbers(2 * rows * width, 1), shift), y(Floats(rows * width), shift);
-    kernels.gather_rows(stream, {x, indices.data(), y, rows, width});
-    kernels.scatter_rows(stream, {y, indices.data(), x, rows, width});
-    return std::vector<Floats>{x.values(), y.values()};
-  }});
-  cases.push_back({"cross_entropy" + dimensions({rows, width}), 1e-4, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    const Indices targets = tokens(rows, width);
-    Operand logits(numbers(rows * width, 1, 4), shift), untouched(numbers(rows * width, 1, 4), shift);
-    Operand losses(Floats(rows), shift), sum(Floats(1), shift), sum_without_rows(Floats(1), shift);
-    kernels.cross_entropy(stream, {untouched, targets.data(), sum_without_rows, nullptr, rows, width, false});
-    kernels.cross_entropy(stream, {logits, targets.data(), sum, losses, rows, width, true});
-    return std::vector<Floats>{logits.values(), losses.values(), sum.values(), sum_without_rows.values(), untouched.values()};
-  }});
+  cases.push_back(
+      {"rms_norm" + dimensions({rows, width}), 1e-5, [=](const KernelTable& kernels, Stream& stream, int shift) {
+         Operand x(numbers(rows * width, 1), shift), gain(numbers(width, 2), shift / 2), y(Floats(rows * width), shift);
+         Operand inverse(Floats(rows), shift), dy(numbers(rows * width, 3), shift), dx(numbers(rows * width, 4), shift);
+         Operand d_gain(numbers(width, 5), shift), overwritten(Floats(rows * width, NAN), shift);
+         kernels.rms_norm_forward(stream, {x, gain, y, inverse, rows, width, 1e-5f});
+         kernels.rms_norm_backward(stream, {x, gain, inverse, dy, dx, d_gain, rows, width, true});
+         kernels.rms_norm_backward(stream, {x, gain, inverse, dy, overwritten, nullptr, rows, width, false});
+         return std::vector<Floats>{y.values(), inverse.values(), dx.values(), d_gain.values(), overwritten.values()};
+       }});
+  cases.push_back(
+      {"embedding" + dimensions({rows, width}), 1e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
+         constexpr std::int64_t vocabulary = 11;  // fewer than rows: tokens repeat
+         const Indices ids = tokens(rows, vocabulary);
+         Operand table(numbers(vocabulary * width, 1), shift), y(Floats(rows * width), shift),
+             d_table(numbers(vocabulary * width, 2), shift);
+         kernels.embedding_forward(stream, {ids.data(), table, y, rows, width});
+         kernels.embedding_backward(stream, {ids.data(), y, d_table, rows, width, vocabulary});
+         return std::vector<Floats>{y.values(), d_table.values()};
+       }});
+  cases.push_back(
+      {"move_rows" + dimensions({rows, width}), 1e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
+         Indices indices;
+         for (std::int64_t row = 0; row < rows; ++row) indices.push_back(static_cast<std::int32_t>(2 * row + 1));
+         Operand x(numbers(2 * rows * width, 1), shift), y(Floats(rows * width), shift);
+         kernels.gather_rows(stream, {x, indices.data(), y, rows, width});
+         kernels.scatter_rows(stream, {y, indices.data(), x, rows, width});
+         return std::vector<Floats>{x.values(), y.values()};
+       }});
+  cases.push_back(
+      {"cross_entropy" + dimensions({rows, width}), 1e-4, [=](const KernelTable& kernels, Stream& stream, int shift) {
+         const Indices targets = tokens(rows, width);
+         Operand logits(numbers(rows * width, 1, 4), shift), untouched(numbers(rows * width, 1, 4), shift);
+         Operand losses(Floats(rows), shift), sum(Floats(1), shift), sum_without_rows(Floats(1), shift);
+         kernels.cross_entropy(stream, {untouched, targets.data(), sum_without_rows, nullptr, rows, width, false});
+         kernels.cross_entropy(stream, {logits, targets.data(), sum, losses, rows, width, true});
+         return std::vector<Floats>{logits.values(), losses.values(), sum.values(), sum_without_rows.values(),
+                                    untouched.values()};
+       }});
 }
 
 void add_flat_operations(Cases& cases, std::int64_t count) {
   cases.push_back({"swiglu" + dimensions({count}), 3e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    Operand gate(numbers(count, 1, 3), shift), up(numbers(count, 2), shift), dy(numbers(count, 3), shift), y(Floats(count), shift);
-    kernels.swiglu_forward(stream, {gate, up, y, count});
-    kernels.swiglu_backward(stream, {gate, up, dy, gate, up, count});  // in place
-    return std::vector<Floats>{y.values(), gate.values(), up.values()};
-  }});
-  cases.push_back({"elementwise" + dimensions({count}), 1e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    Operand x(numbers(count, 1), shift), y(Floats(count, NAN), shift);
-    kernels.fill(stream, {y, 0.25f, count});
-    kernels.add(stream, {x, y, count, -2.5f});
-    kernels.scale(stream, {y, count, 0.3f});
-    return std::vector<Floats>{y.values()};
-  }});
-  cases.push_back({"squared_norm" + dimensions({count}), 1e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    Operand x(numbers(count, 1), shift);
-    double sum = 0;
-    std::int64_t non_finite = 0;
-    kernels.squared_norm(stream, {x, &sum, &non_finite, count});
-    const auto high = static_cast<float>(sum);
-    return std::vector<Floats>{{high, static_cast<float>(non_finite)}};
-  }});
+                     Operand gate(numbers(count, 1, 3), shift), up(numbers(count, 2), shift),
+                         dy(numbers(count, 3), shift), y(Floats(count), shift);
+                     kernels.swiglu_forward(stream, {gate, up, y, count});
+                     kernels.swiglu_backward(stream, {gate, up, dy, gate, up, count});  // in place
+                     return std::vector<Floats>{y.values(), gate.values(), up.values()};
+                   }});
+  cases.push_back(
+      {"elementwise" + dimensions({count}), 1e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
+         Operand x(numbers(count, 1), shift), y(Floats(count, NAN), shift);
+         kernels.fill(stream, {y, 0.25f, count});
+         kernels.add(stream, {x, y, count, -2.5f});
+         kernels.scale(stream, {y, count, 0.3f});
+         return std::vector<Floats>{y.values()};
+       }});
+  cases.push_back(
+      {"squared_norm" + dimensions({count}), 1e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
+         Operand x(numbers(count, 1), shift);
+         double sum = 0;
+         std::int64_t non_finite = 0;
+         kernels.squared_norm(stream, {x, &sum, &non_finite, count});
+         const auto high = static_cast<float>(sum);
+         const auto low = static_cast<float>(sum - static_cast<double>(high));  // every bit is compared
+         return std::vector<Floats>{{high, low, static_cast<float>(non_finite)}};
+       }});
   cases.push_back({"adamw" + dimensions({count}), 1e-5, [=](const KernelTable& kernels, Stream& stream, int shift) {
     Operand p(numbers(count, 1), shift), m(Floats(count), shift), v(Floats(count), shift);
     for (std::int64_t step = 1; step <= 3; ++step) {
@@ -137,29 +147,37 @@ void add_flat_operations(Cases& cases, std::int64_t count) {
 void add_attention(Cases& cases, std::int64_t rows, std::int64_t heads, std::int64_t kv_heads, std::int64_t d) {
   const float scale = 1 / std::sqrt(static_cast<float>(d));
   const auto q_size = rows * heads * d, kv_size = rows * kv_heads * d;
-  cases.push_back({"attention" + dimensions({rows, heads, kv_heads, d}), 1e-4, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    Operand q(numbers(q_size, 1, 2), shift), k(numbers(kv_size, 2), shift / 2), v(numbers(kv_size, 3), shift);
-    Operand out(Floats(q_size, NAN), shift), lse(Floats(heads * rows), shift), d_out(numbers(q_size, 4), shift);
-    Operand dq(Floats(q_size, NAN), shift), dk(Floats(kv_size, NAN), shift), dv(Floats(kv_size, NAN), shift);
-    Operand scratch(Floats(attention_scratch_floats(rows, heads, d), NAN), shift);
-    kernels.attention_forward(stream, {q, k, v, out, lse, rows, rows, heads, kv_heads, d, 0, scale});
-    kernels.attention_backward(stream, {q, k, v, out, lse, d_out, dq, dk, dv, scratch, rows, heads, kv_heads, d, scale});
-    return std::vector<Floats>{out.values(), lse.values(), dq.values(), dk.values(), dv.values()};
-  }});
-  cases.push_back({"decode" + dimensions({rows, heads, kv_heads, d}), 1e-4, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    const std::int64_t asked = rows < 3 ? 1 : 3;  // the last rows, against a cache of all
-    Operand q(numbers(asked * heads * d, 1, 2), shift), k(numbers(kv_size, 2), shift), v(numbers(kv_size, 3), shift);
-    Operand out(Floats(asked * heads * d, NAN), shift), lse(Floats(heads * asked), shift);
-    kernels.attention_forward(stream, {q, k, v, out, lse, asked, rows, heads, kv_heads, d, rows - asked, scale});
-    return std::vector<Floats>{out.values(), lse.values()};
-  }});
-  cases.push_back({"rope" + dimensions({rows, heads, d}), 5e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    Operand x(numbers(q_size, 1), shift), cosine(numbers((rows + 5) * d / 2, 2), shift), sine(numbers((rows + 5) * d / 2, 3), shift);
-    kernels.rope(stream, {x, cosine, sine, rows, heads, d, 5, false});
-    const Floats forward = x.values();
-    kernels.rope(stream, {x, cosine, sine, rows, heads, d, 0, true});
-    return std::vector<Floats>{forward, x.values()};
-  }});
+  cases.push_back(
+      {"attention" + dimensions({rows, heads, kv_heads, d}), 1e-4,
+       [=](const KernelTable& kernels, Stream& stream, int shift) {
+         Operand q(numbers(q_size, 1, 2), shift), k(numbers(kv_size, 2), shift / 2), v(numbers(kv_size, 3), shift);
+         Operand out(Floats(q_size, NAN), shift), lse(Floats(heads * rows), shift), d_out(numbers(q_size, 4), shift);
+         Operand dq(Floats(q_size, NAN), shift), dk(Floats(kv_size, NAN), shift), dv(Floats(kv_size, NAN), shift);
+         Operand scratch(Floats(attention_scratch_floats(rows, heads, d), NAN), shift);
+         kernels.attention_forward(stream, {q, k, v, out, lse, rows, rows, heads, kv_heads, d, 0, scale});
+         kernels.attention_backward(stream,
+                                    {q, k, v, out, lse, d_out, dq, dk, dv, scratch, rows, heads, kv_heads, d, scale});
+         return std::vector<Floats>{out.values(), lse.values(), dq.values(), dk.values(), dv.values()};
+       }});
+  cases.push_back(
+      {"decode" + dimensions({rows, heads, kv_heads, d}), 1e-4,
+       [=](const KernelTable& kernels, Stream& stream, int shift) {
+         const std::int64_t asked = rows < 3 ? 1 : 3;  // the last rows, against a cache of all
+         Operand q(numbers(asked * heads * d, 1, 2), shift), k(numbers(kv_size, 2), shift),
+             v(numbers(kv_size, 3), shift);
+         Operand out(Floats(asked * heads * d, NAN), shift), lse(Floats(heads * asked), shift);
+         kernels.attention_forward(stream, {q, k, v, out, lse, asked, rows, heads, kv_heads, d, rows - asked, scale});
+         return std::vector<Floats>{out.values(), lse.values()};
+       }});
+  cases.push_back(
+      {"rope" + dimensions({rows, heads, d}), 5e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
+         Operand x(numbers(q_size, 1), shift), cosine(numbers((rows + 5) * d / 2, 2), shift),
+             sine(numbers((rows + 5) * d / 2, 3), shift);
+         kernels.rope(stream, {x, cosine, sine, rows, heads, d, 5, false});
+         const Floats forward = x.values();
+         kernels.rope(stream, {x, cosine, sine, rows, heads, d, 0, true});
+         return std::vector<Floats>{forward, x.values()};
+       }});
 }
 
 template <auto reference, class Arguments>
@@ -170,18 +188,26 @@ void without_stream(Stream&, const Arguments& args) { reference(args); }
 std::vector<OperationCase> operation_cases() {
   Cases cases;
   struct Product { std::int64_t m, n, k; };
-  for (const Product p : {Product{1, 576, 192}, {1, 7, 5}, {33, 17, 9}, {300, 290, 65}, {256, 576, 96}, {130, 8, 200}, {5, 300, 1}}) {
+  for (const Product p :
+       {Product{1, 576, 192}, {1, 7, 5}, {33, 17, 9}, {300, 290, 65}, {256, 576, 96}, {130, 8, 200}, {5, 300, 1}}) {
     for (const bool ta : {false, true}) {
       for (const bool tb : {false, true}) add_matmul(cases, p.m, p.n, p.k, ta, tb, ta == tb ? 1.0f : 0.0f);
     }
     add_matmul(cases, p.m, p.n, p.k, false, true, 0.5f);
   }
   struct Rows { std::int64_t rows, width; };
-  for (const Rows r : {Rows{1, 8}, {1, 13}, {5, 64}, {70, 33}, {130, 192}, {3, 2500}}) add_row_operations(cases, r.rows, r.width);
+  for (const Rows r : {Rows{1, 8}, {1, 13}, {5, 64}, {70, 33}, {130, 192}, {3, 2500}})
+    add_row_operations(cases, r.rows, r.width);
   for (const std::int64_t count : {1, 7, 8, 4096, 4099, 70001}) add_flat_operations(cases, count);
   struct Attention { std::int64_t rows, heads, kv_heads, d; };
-  for (const Attention a : {Attention{1, 2, 2, 8}, {2, 2, 1, 40}, {37, 3, 1, 32}, {127, 2, 2, 64}, {128, 2, 1, 40}, {129, 6, 1, 8},
-                            {260, 4, 2, 128}, {300, 3, 3, 32}}) {
+  for (const Attention a : {Attention{1, 2, 2, 8},
+                            {2, 2, 1, 40},
+                            {37, 3, 1, 32},
+                            {127, 2, 2, 64},
+                            {128, 2, 1, 40},
+                            {129, 6, 1, 8},
+                            {260, 4, 2, 128},
+                            {300, 3, 3, 32}}) {
     add_attention(cases, a.rows, a.heads, a.kv_heads, a.d);
   }
   return cases;
