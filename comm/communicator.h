@@ -65,6 +65,8 @@ class Communicator {
 struct BackendOptions {
   Rank rank;
   WorldSize world;
+  std::string meeting_file = {};  // nccl: a path of this attempt that all ranks see; rank 0 leaves the world's key there
+  int device = 0;                 // nccl: ordinal of this rank's GPU
 };
 
 // Every backend's shared object exports `extern "C" ftl::MakeCommunicatorResult ftl_make_communicator(const BackendOptions&)`.

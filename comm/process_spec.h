@@ -50,6 +50,9 @@ struct ProcessSpec {
 std::string to_json(const ProcessSpec& spec);
 Result<ProcessSpec> process_spec_from_json(const std::string& json);
 
+// How many ranks' hot state is looked for, whatever the world size is now: an earlier attempt may have had more ranks.
+inline constexpr std::int32_t hot_state_files_at_most = 64;
+
 // Names of the file descriptor and environment variables between keeper and rank.
 inline constexpr int report_descriptor = 3;                        // the rank's end of the report pipe
 inline constexpr const char* secret_variable = "FTL_SECRET";       // hex; authenticates the control connection; never in argv

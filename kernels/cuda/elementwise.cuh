@@ -1,0 +1,23 @@
+// y = value, y += scale * x, y *= scale: one thread an element.
+#pragma once
+
+#include <cstdint>
+
+namespace ftl::cuda {
+
+constexpr int elementwise_threads = 256;
+inline unsigned blocks_for(std::int64_t count) { return static_cast<unsigned>((count + elementwise_threads - 1) / elementwise_threads); }
+
+__device__ inline std::int64_t element() { return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
+
+__global__ void fill_kernel(float* y, float value, std::int64_t count) {
+  if (const std::int64_t i = element(); i < count) y[i] = value;
+}
+__global__ void add_kernel(const float* x, float* y, std::int64_t count, float scale) {
+  if (const std::int64_t i = element(); i < count) y[i] += scale * x[i];
+}
+__global__ void scale_kernel(float* y, std::int64_t count, float scale) {
+  if (const std::int64_t i = element(); i < count) y[i] *= scale;
+}
+
+}  // namespace ftl::cuda
