@@ -1,5 +1,5 @@
 // OpenBLAS behind one function, on the calling thread only. Its result depends on shapes, strides and values, not on
-// where the operands lie (tests/kernels/matmul_test.cpp shifts them), which the promise of equal bits rests on.
+// where the operands lie (tests/kernels/equal_bits_test.cpp shifts them), which the promise of equal bits rests on.
 #pragma once
 
 #include <string>
