@@ -1,11 +1,13 @@
 // Which example is used when, as a pure function of (seed, epoch). Nothing here depends on the standard library's
 // random numbers, so every machine and every resumed run sees the same order.
 //
-//   mix(x):        the finaliser of SplitMix64: x ^= x >> 30; x *= 0xBF58476D1CE4E5B9; x ^= x >> 27; x *=
-//   0x94D049BB133111EB; x ^= x >> 31 key(seed, e):  mix(mix(seed + G) + e * G), G = 0x9E3779B97F4A7C15, all modulo 2^64
+//   mix(x):        the finaliser of SplitMix64:
+//                  x ^= x >> 30; x *= 0xBF58476D1CE4E5B9; x ^= x >> 27; x *= 0x94D049BB133111EB; x ^= x >> 31
+//   key(seed, e):  mix(mix(seed + G) + e * G), G = 0x9E3779B97F4A7C15, all modulo 2^64
 //   draw k of key: mix(key + (k + 1) * G), k = 0, 1, ...
-//   below(n):      the high 64 bits of draw * n; a draw whose low 64 bits are below (2^64 mod n) is passed over
-//   (Lemire: unbiased) permutation:   p = 0..n-1; for i = n-1 down to 1: swap(p[i], p[below(i + 1)])   (Fisher-Yates)
+//   below(n):      the high 64 bits of draw * n; a draw where the product's low 64 bits are below (2^64 mod n) is
+//                  passed over (Lemire: unbiased)
+//   permutation:   p = 0..n-1; for i = n-1 down to 1: swap(p[i], p[below(i + 1)])   (Fisher-Yates)
 #pragma once
 
 #include <cstdint>

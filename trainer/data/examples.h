@@ -15,8 +15,8 @@ namespace ftl {
 
 struct Example {
   std::vector<std::int32_t> ids;  // at least 2, at most cutoff_len
-  std::vector<std::uint8_t>
-      supervised;  // same length: 1 when ids[i] is a target (position i - 1 predicts it); [0] is never one
+  // Same length as ids: 1 when ids[i] is a target (position i - 1 predicts it); [0] is never one.
+  std::vector<std::uint8_t> supervised;
   std::int64_t supervised_count() const;
 };
 
@@ -31,16 +31,13 @@ struct ExampleSet {
   std::string content_hash;
 };
 
-// How a line becomes an example (token by token; every segment is tokenized by itself, so the mask's boundary is
-// exact):
-//   completion    {"text"}: all of it supervised, EOS follows; cut at cutoff_len
-//   alpaca        {"instruction", "input"?, "output"}: prompt (masked) + output + EOS (supervised). prompt_style
-//   "stanford" has the
-//                 published preambles, "short" only "### Instruction:" ... "### Response:\n"
-//   input_output  {"input"?, "output"}: as alpaca with the input itself as prompt; or {"segments": [{"text",
-//   "label"}]}: supervised
-//                 where label is true, and no EOS is added, since the segments spell out how they end (axolotl's
-//                 format)
+// How a line becomes an example. Every segment is tokenized by itself, so the mask's boundary is exact.
+//   completion    {"text"}: all of it supervised, EOS follows; cut at cutoff_len.
+//   alpaca        {"instruction", "input"?, "output"}: prompt (masked), output and EOS (supervised). prompt_style
+//                 "stanford" has the published preambles, "short" only "### Instruction:" ... "### Response:\n".
+//   input_output  {"input"?, "output"}: as alpaca, the input itself is the prompt. Or axolotl's
+//                 {"segments": [{"text", "label"}]}: supervised where label is true; no EOS is added, since the
+//                 segments spell out how they end.
 // What the tokenizer's post-processor puts in front (BOS) is put in front once, also when the text begins with it; EOS
 // follows when the tokenizer has one and the text does not end with it. Examples that are too long are dropped and
 // counted, never cut (but completion).
