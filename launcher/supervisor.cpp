@@ -113,7 +113,6 @@ struct Supervisor::Impl {
   bool concerns_present_attempt(const Event& event) const;
   void advance(TimePoint now);
   bool all_ended_well() const;
-  bool nothing_more_can_come() const;
   bool only_library_errors() const;
   void end_well(TimePoint now);
   void judge(TimePoint now);
@@ -163,10 +162,6 @@ bool Supervisor::Impl::all_ended_well() const {
   return std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.finished && (rank.exit || rank.keeper_lost); });
 }
 
-bool Supervisor::Impl::nothing_more_can_come() const {
-  return gone || std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.exit || rank.keeper_lost; });
-}
-
 bool Supervisor::Impl::only_library_errors() const {
   return std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) {
     if (rank.failure) return rank.failure->failure.kind == FaultKind::communication_failure;
@@ -178,7 +173,7 @@ void Supervisor::Impl::advance(TimePoint now) {
   if (state == State::running) {
     if (all_ended_well()) return end_well(now);
     const Duration wait = only_library_errors() ? settling_after_library_error : settling;
-    if (trouble_since && (now - *trouble_since >= wait || nothing_more_can_come())) judge(now);
+    if (trouble_since && (gone || now - *trouble_since >= wait)) judge(now);
   }
   if (state == State::tearing_down) advance_teardown(now);
   if (state == State::backing_off && now >= deadline) {

@@ -1,0 +1,144 @@
+#include "launcher/watchdog.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <random>
+
+namespace ftl {
+namespace {
+
+constexpr Duration tick = std::chrono::milliseconds(50);
+
+Pulse pulse_of(const RingSnapshot& ring, double cpu, ProcessState state = ProcessState::sleeping) {
+  Pulse pulse;
+  pulse.ring = ring;
+  pulse.ring_readable = true;
+  pulse.cpu_seconds = cpu;
+  pulse.state = state;
+  return pulse;
+}
+
+// Ranks whose steps take a jittered time and show nothing in between but the start and the end of their collective.
+struct Steppers {
+  Steppers(int world, double seconds, unsigned seed) : watchdog({}, WorldSize{world}), random(seed), step_seconds(seconds), ranks(static_cast<std::size_t>(world)) {
+    watchdog.begin_attempt(now);
+    for (int i = 0; i < world; ++i) {
+      watchdog.keeper_connected(Rank{i}, now);
+      watchdog.rank_started(Rank{i}, now);
+      ranks[static_cast<std::size_t>(i)].ring.phase = Phase::forward;
+      begin_step(ranks[static_cast<std::size_t>(i)]);
+    }
+  }
+  struct One {
+    RingSnapshot ring;
+    TimePoint began, arrives;
+    double cpu = 0;
+    bool hangs = false;
+  };
+  void begin_step(One& rank) {
+    rank.began = now;
+    const double seconds = step_seconds * std::uniform_real_distribution<double>(0.5, 3.0)(random);
+    rank.arrives = now + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  }
+  std::vector<Alarm> advance() {
+    now = now + tick;
+    bool all_arrived = true;
+    for (One& rank : ranks) {
+      const bool inside = rank.ring.collectives_started > rank.ring.collectives_completed;
+      if (!rank.hangs && !inside) rank.cpu += 0.045;
+      if (!inside && !rank.hangs && now >= rank.arrives) ++rank.ring.collectives_started;
+      all_arrived = all_arrived && rank.ring.collectives_started > rank.ring.collectives_completed;
+    }
+    if (all_arrived) {
+      for (One& rank : ranks) {
+        ++rank.ring.collectives_completed;
+        ++rank.ring.step;
+        watchdog.step_completed(std::chrono::duration<double>(now - rank.began).count());
+        begin_step(rank);
+      }
+      ++steps;
+    }
+    for (std::size_t i = 0; i < ranks.size(); ++i) watchdog.pulse(Rank{static_cast<std::int32_t>(i)}, pulse_of(ranks[i].ring, ranks[i].cpu), now);
+    return watchdog.tick(now);
+  }
+  Watchdog watchdog;
+  std::mt19937 random;
+  double step_seconds;
+  std::vector<One> ranks;
+  TimePoint now;
+  std::int64_t steps = 0;
+};
+
+TEST(Watchdog, NeverCallsAHealthyRankWhateverItsJitter) {
+  std::int64_t steps = 0;
+  for (unsigned seed = 0; steps < 100'000; ++seed) {
+    Steppers world(2 + static_cast<int>(seed % 3), std::array{0.03, 0.3, 1.0, 2.0}[seed % 4], seed);
+    while (world.steps < 2'500) ASSERT_TRUE(world.advance().empty()) << "seed " << seed << ", step " << world.steps;
+    steps += world.steps;
+  }
+}
+
+TEST(Watchdog, CallsEveryPlantedHangInTimeAndByName) {
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    Steppers world(4, std::array{0.03, 0.3, 2.0}[seed % 3], seed);
+    while (world.steps < 5 + seed % 40) ASSERT_TRUE(world.advance().empty());
+    const std::size_t culprit = seed % 4;
+    world.ranks[culprit].hangs = true;
+    const Duration deadline = world.watchdog.deadline();
+    const TimePoint planted = world.now;
+    std::vector<Alarm> alarms;
+    while (alarms.empty()) alarms = world.advance();
+    ASSERT_EQ(alarms.size(), 1u);
+    EXPECT_EQ(alarms[0].rank, Rank{static_cast<std::int32_t>(culprit)}) << "seed " << seed;
+    EXPECT_EQ(alarms[0].cause, AlarmCause::no_progress);
+    // It may have worked on its step for a while before: what it did then counts as computing for as long.
+    EXPECT_LE(world.now - planted, 2 * deadline + 2 * tick) << "seed " << seed;
+  }
+}
+
+TEST(Watchdog, CallsAStoppedProcessAfterTwoSecondsInAnyPhase) {
+  for (const Phase phase : {Phase::init, Phase::forward, Phase::checkpoint, Phase::evaluate, Phase::finalize}) {
+    Watchdog watchdog({}, WorldSize{1});
+    TimePoint now;
+    watchdog.begin_attempt(now);
+    watchdog.rank_started(Rank{0}, now);
+    RingSnapshot ring;
+    ring.phase = phase;
+    std::vector<Alarm> alarms;
+    while (alarms.empty() && now.since_start < std::chrono::seconds(10)) {
+      now = now + tick;
+      watchdog.pulse(Rank{0}, pulse_of(ring, 0, ProcessState::stopped), now);
+      alarms = watchdog.tick(now);
+    }
+    ASSERT_EQ(alarms.size(), 1u);
+    EXPECT_EQ(alarms[0].cause, AlarmCause::stopped);
+    EXPECT_LE(now.since_start, std::chrono::milliseconds(2200));
+  }
+}
+
+TEST(Watchdog, DoesNotCountTimeInWhichNobodyWatched) {
+  Steppers world(2, 0.3, 1);
+  while (world.steps < 10) ASSERT_TRUE(world.advance().empty());
+  world.now = world.now + std::chrono::hours(8);
+  EXPECT_TRUE(world.watchdog.tick(world.now).empty());
+}
+
+TEST(Watchdog, CallsAKeeperThatSendsNothing) {
+  Watchdog watchdog({}, WorldSize{2});
+  TimePoint now;
+  watchdog.begin_attempt(now);
+  for (int i = 0; i < 2; ++i) watchdog.rank_started(Rank{i}, now);
+  std::vector<Alarm> alarms;
+  while (alarms.empty() && now.since_start < std::chrono::seconds(10)) {
+    now = now + tick;
+    watchdog.pulse(Rank{0}, pulse_of({}, 0), now);
+    alarms = watchdog.tick(now);
+  }
+  ASSERT_EQ(alarms.size(), 1u);
+  EXPECT_EQ(alarms[0].rank, Rank{1});
+  EXPECT_EQ(alarms[0].cause, AlarmCause::keeper_silent);
+}
+
+}  // namespace
+}  // namespace ftl
