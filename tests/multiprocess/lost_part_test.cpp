@@ -1,0 +1,84 @@
+// kill -9 of what is not a rank: the launcher, a keeper, mpirun. No process of the run is left after five seconds, and the run
+// comes to the same bytes, by itself or by the same command.
+#include <csignal>
+
+#include "tests/multiprocess/launched_run.h"
+
+namespace ftl {
+namespace {
+
+struct World {
+  const char* name;
+  std::vector<std::string> arguments;
+};
+
+class KilledLauncher : public ::testing::TestWithParam<World> {};
+
+TEST_P(KilledLauncher, LeavesNothingBehindAndTheSameCommandResumes) {
+  FTL_REQUIRE_MPIRUN();
+  undisturbed_adapter();
+  RunSite site;
+  Command command = site.start(GetParam().arguments);
+  ASSERT_TRUE(site.wait_for_step(4)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
+  command.send(SIGKILL);
+  EXPECT_EQ(command.wait().signal, SIGKILL);
+  const std::vector<MarkedProcess> left = site.left();
+  EXPECT_TRUE(left.empty()) << describe(left);
+  EXPECT_EQ(site.status().value("state", ""), "failed");
+  expect_undisturbed_result(site, site.run(GetParam().arguments));
+  EXPECT_TRUE(site.left_in_state_directory().empty()) << ::testing::PrintToString(site.left_in_state_directory());
+}
+
+TEST_P(KilledLauncher, WhileRanksAreStartingLeavesNothingBehindEither) {
+  FTL_REQUIRE_MPIRUN();
+  undisturbed_adapter();
+  RunSite site;
+  Command command = site.start(GetParam().arguments);
+  ASSERT_TRUE(site.wait_for_rank(0)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
+  command.send(SIGKILL);
+  command.wait();
+  const std::vector<MarkedProcess> left = site.left();
+  EXPECT_TRUE(left.empty()) << describe(left);
+  expect_undisturbed_result(site, site.run(GetParam().arguments));
+}
+
+INSTANTIATE_TEST_SUITE_P(Worlds, KilledLauncher, ::testing::Values(World{"one_rank", {}}, World{"three_ranks", {"--nodes", "3"}}),
+                         [](const auto& one) { return one.param.name; });
+
+struct Part {
+  const char* name;
+  const char* program;
+  int rank;   // -1: it has none
+  ExpectedVerdict verdict;
+  std::vector<std::string> arguments;
+};
+
+class KilledPart : public ::testing::TestWithParam<Part> {};
+
+TEST_P(KilledPart, IsNamedAndTheSameCommandRecovers) {
+  FTL_REQUIRE_MPIRUN();
+  undisturbed_adapter();
+  RunSite site;
+  Command command = site.start(GetParam().arguments);
+  ASSERT_TRUE(site.wait_for_step(4)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
+  const std::optional<pid_t> pid = site.process_of(GetParam().program, GetParam().rank);
+  ASSERT_TRUE(pid) << describe(site.processes());
+  const std::vector<MarkedProcess> ranks_before = of_program(site.processes(), "fttrain");
+  ASSERT_EQ(::kill(*pid, SIGKILL), 0);
+  const CommandResult result = command.wait();
+  ASSERT_EQ(site.verdicts().size(), 1U) << ::testing::PrintToString(result);
+  expect_verdict(site.verdicts()[0], GetParam().verdict);
+  expect_undisturbed_result(site, result);
+  EXPECT_FALSE(ranks_before.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Parts, KilledPart,
+    ::testing::Values(Part{"keeper_of_rank_1", "ftkeeper", 1, {"keeper_lost", "A.11", "E", 1, "retry"}, {"--nodes", "2"}},
+                      Part{"keeper_of_rank_0_of_three", "ftkeeper", 0, {"keeper_lost", "A.11", "E", 0, "retry"}, {"--nodes", "3"}},
+                      Part{"keeper_of_the_only_rank", "ftkeeper", 0, {"keeper_lost", "A.11", "E", 0, "retry"}, {}},
+                      Part{"mpirun", "mpirun", -1, {"engine_lost", "A.11", "E", -1, "retry"}, {"--nodes", "2"}}),
+    [](const auto& one) { return one.param.name; });
+
+}  // namespace
+}  // namespace ftl
