@@ -149,23 +149,27 @@ bool copy_slot(int file, const FileHeader& header, int slot, SlotCopy& copy) {
          read_at(file, copy.bytes.get(), copy.size, offset + page) && is_sealed(copy.header, copy.all());
 }
 
-// The newest complete slot that `accepts` takes. A slot may be overwritten under our eyes, so an empty result is looked at again.
+std::array<std::uint64_t, 2> sequences(int file, const FileHeader& header) {
+  std::array<std::uint64_t, 2> both{};
+  for (int slot = 0; slot < 2; ++slot) (void)read_at(file, &both[static_cast<std::size_t>(slot)], sizeof(std::uint64_t), slot_offset(header.data_bytes, slot));
+  return both;
+}
+
+// The newest complete slot that `accepts` takes. While a writer is at work the second slot may have become invalid after the
+// first was read, so a look during which anything moved is repeated; the best of all looks is taken in the end.
 template <class Accepts>
 std::optional<SlotCopy> newest(int file, const FileHeader& header, Accepts accepts) {
-  constexpr int looks = 8;
+  constexpr int looks = 64;
+  std::optional<SlotCopy> best;
   for (int look = 0; look < looks; ++look) {
-    std::optional<SlotCopy> best;
-    std::array<std::uint64_t, 2> before{}, after{};
+    const std::array<std::uint64_t, 2> before = sequences(file, header);
     for (int slot = 0; slot < 2; ++slot) {
-      (void)read_at(file, &before[static_cast<std::size_t>(slot)], sizeof(std::uint64_t), slot_offset(header.data_bytes, slot));
       SlotCopy copy;
       if (copy_slot(file, header, slot, copy) && accepts(copy) && (!best || copy.header.sequence > best->header.sequence)) best = std::move(copy);
     }
-    if (best) return best;
-    for (int slot = 0; slot < 2; ++slot) (void)read_at(file, &after[static_cast<std::size_t>(slot)], sizeof(std::uint64_t), slot_offset(header.data_bytes, slot));
-    if (before == after) break;   // nobody is writing: it will not get better
+    if (before == sequences(file, header)) break;   // nobody is writing: it will not get better
   }
-  return std::nullopt;
+  return best;
 }
 
 // nullopt: no such file, or one that nobody has finished making. The header is checked against the file's size.
