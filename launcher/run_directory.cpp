@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "launcher/control/sealed_frames.h"
+#include "launcher/engines/child_process.h"
 #include "launcher/engines/process_table.h"
 
 namespace ftl {

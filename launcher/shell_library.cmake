@@ -19,3 +19,13 @@ ftl_library(ftl_engines
   SOURCES control/server.cpp engines/engine.cpp engines/attempt_processes.cpp
   DEPENDS ftl_control ftl_processes
   PRIVATE_DEPENDS Boost::headers)
+
+ftl_library(ftl_run_directory
+  SOURCES run_directory.cpp run_directory_state.cpp run_status.cpp
+  DEPENDS ftl_processes ftl_supervisor ftl_comm ftl_failures
+  PRIVATE_DEPENDS ftl_control nlohmann_json::nlohmann_json)
+
+ftl_library(ftl_shell
+  SOURCES progress.cpp shell.cpp
+  DEPENDS ftl_engines ftl_run_directory ftl_supervisor
+  PRIVATE_DEPENDS Boost::headers fmt::fmt)

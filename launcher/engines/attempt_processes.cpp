@@ -51,6 +51,7 @@ struct AttemptProcesses::Impl : std::enable_shared_from_this<AttemptProcesses::I
   std::deque<std::string> last_lines;
   std::unique_ptr<ControlServer> server;
   StartedEngine engine;
+  std::set<pid_t> keeper_pids;           // on this machine or another: only children of ours can be reaped
   std::set<Rank> confirmed;              // their ranks are dead and reaped
   std::optional<TimePoint> alone_since;  // no keeper is connected any more, after dismiss() or destroy()
   bool engine_ended = false;
@@ -144,6 +145,7 @@ Result<std::unique_ptr<AttemptProcesses>> AttemptProcesses::start(asio::io_conte
   ControlSink control;
   control.connected = [weak](const Hello& hello) {
     if (const auto self = weak.lock()) {
+      if (hello.keeper_pid != self->engine.pid) self->keeper_pids.insert(hello.keeper_pid);
       self->sink.event(KeeperConnected{self->attempt, hello.rank, hello.node, hello.keeper_pid});
       if (self->ending) self->server->send(hello.rank, KeeperOrder::dismiss);   // too late: it missed the order to all
     }
@@ -178,6 +180,7 @@ AttemptProcesses::~AttemptProcesses() {
   if (!impl_->engine_ended) ::waitpid(impl_->engine.pid, nullptr, 0);
 }
 
+pid_t AttemptProcesses::engine_pid() const { return impl_->engine.pid; }
 void AttemptProcesses::stop_ranks() { impl_->server->send_all(KeeperOrder::stop); }
 void AttemptProcesses::kill_ranks() { impl_->server->send_all(KeeperOrder::kill); }
 
@@ -194,6 +197,7 @@ void AttemptProcesses::destroy() {
 void AttemptProcesses::look(TimePoint now) {
   const auto self = impl_;
   self->look_for_engine();
+  for (const pid_t keeper : self->keeper_pids) ::waitpid(keeper, nullptr, WNOHANG);   // orphans of a dead mpirun come to us
   if (!self->ending || self->gone) return;
   if (self->server->connected() == 0 && !self->alone_since) self->alone_since = now;
   self->hurry_engine(now);

@@ -31,6 +31,7 @@ class AttemptProcesses {
   // Kills what is left on this machine.
   ~AttemptProcesses();
 
+  pid_t engine_pid() const;
   void stop_ranks();
   void kill_ranks();
   // Every keeper may exit. From now on a closed connection is no loss, and AttemptGone comes once everything has ended.
