@@ -19,8 +19,10 @@ void fill_uniform(std::span<float> values, float bound, std::uint64_t seed, std:
   for (std::size_t i = 0; i < values.size(); i += 4) {
     const std::uint64_t block = i / 4;
     const auto words = philox4x32({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), module,
-                                   static_cast<std::uint32_t>(RandomPurpose::adapter_initialisation)}, key);
-    for (std::size_t j = 0; j < 4 && i + j < values.size(); ++j) values[i + j] = (2.0f * uniform_float(words[j]) - 1.0f) * bound;
+                                   static_cast<std::uint32_t>(RandomPurpose::adapter_initialisation)},
+                                  key);
+    for (std::size_t j = 0; j < 4 && i + j < values.size(); ++j)
+      values[i + j] = (2.0f * uniform_float(words[j]) - 1.0f) * bound;
   }
 }
 
@@ -47,7 +49,6 @@ struct Adapter::Impl {
   std::vector<TrainableTensor> layout;
   std::unordered_map<std::string, Pair> pairs;
   std::int64_t parameters = 0;
-
 };
 
 Adapter::Adapter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -81,7 +82,8 @@ Result<Adapter> Adapter::initialise(Device& device, const AdapterShape& shape, s
   for (const LinearModule& module : shape.modules) {
     const auto offset = static_cast<std::size_t>(adapter->pair(module.name).offset_a);
     const auto count = static_cast<std::size_t>(shape.options.rank * module.in);
-    fill_uniform(std::span(values).subspan(offset, count), static_cast<float>(1.0 / std::sqrt(static_cast<double>(module.in))), seed, index++);
+    fill_uniform(std::span(values).subspan(offset, count),
+                 static_cast<float>(1.0 / std::sqrt(static_cast<double>(module.in))), seed, index++);
   }
   if (auto assigned = adapter->assign(values); !assigned) return assigned.error();
   return adapter;
@@ -91,7 +93,8 @@ Result<Done> Adapter::assign(std::span<const float> values) {
   assert(static_cast<std::int64_t>(values.size()) == impl_->parameters);
   Result<std::unique_ptr<Stream>> stream = impl_->device->make_stream(1);
   if (!stream) return stream.error();
-  if (auto sent = impl_->device->upload(**stream, impl_->buffer.data(), std::as_bytes(values)); !sent) return sent.error();
+  if (auto sent = impl_->device->upload(**stream, impl_->buffer.data(), std::as_bytes(values)); !sent)
+    return sent.error();
   return (*stream)->synchronize();
 }
 

@@ -15,7 +15,8 @@ namespace ftl {
 namespace {
 
 constexpr std::size_t longest_pattern = 1024;
-constexpr std::uint32_t match_limit = 100000;  // steps of the matcher a name: a pattern that needs more is refused, not run
+constexpr std::uint32_t match_limit =
+    100000;  // steps of the matcher a name: a pattern that needs more is refused, not run
 constexpr std::uint32_t depth_limit = 1000;
 constexpr int largest_rank = 1 << 16;
 
@@ -36,7 +37,8 @@ std::string existing_names(std::span<const LinearModule> all) {
 }
 
 Failure unmatched(const std::string& what, std::span<const LinearModule> all) {
-  return Failure{FaultKind::adapter_target_unmatched, what + "; the model's linear modules are: " + existing_names(all), "lora_target", ""};
+  return Failure{FaultKind::adapter_target_unmatched, what + "; the model's linear modules are: " + existing_names(all),
+                 "lora_target", ""};
 }
 
 class Pattern {
@@ -44,16 +46,19 @@ class Pattern {
   static Result<Pattern> compile(const std::string& text) {
     if (text.size() > longest_pattern) {
       return Failure{FaultKind::config_invalid_value,
-                     fmt::format("the lora_target pattern has {} characters, at most {} are allowed", text.size(), longest_pattern), "lora_target", ""};
+                     fmt::format("the lora_target pattern has {} characters, at most {} are allowed", text.size(),
+                                 longest_pattern),
+                     "lora_target", ""};
     }
     int error = 0;
     PCRE2_SIZE offset = 0;
-    pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), PCRE2_ANCHORED | PCRE2_ENDANCHORED,
-                                     &error, &offset, nullptr);
+    pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                                     PCRE2_ANCHORED | PCRE2_ENDANCHORED, &error, &offset, nullptr);
     if (code == nullptr) {
       char message[160] = {};
       pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof message);
-      return Failure{FaultKind::config_invalid_value, fmt::format("the lora_target pattern is not valid at character {}: {}", offset + 1, message),
+      return Failure{FaultKind::config_invalid_value,
+                     fmt::format("the lora_target pattern is not valid at character {}: {}", offset + 1, message),
                      "lora_target", "write a regular expression, or a list of module names"};
     }
     return Pattern(code);
@@ -61,12 +66,14 @@ class Pattern {
 
   // Whether the whole name matches.
   Result<bool> matches(const std::string& name) const {
-    const int result = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(name.data()), name.size(), 0, 0, data_.get(), limits_.get());
+    const int result = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(name.data()), name.size(), 0, 0,
+                                   data_.get(), limits_.get());
     if (result >= 0) return true;
     if (result == PCRE2_ERROR_NOMATCH) return false;
-    return Failure{FaultKind::config_invalid_value,
-                   fmt::format("matching the lora_target pattern against \"{}\" needs more than {} steps", name, match_limit), "lora_target",
-                   "simplify the pattern: nested repetitions like (a+)+ take exponential time"};
+    return Failure{
+        FaultKind::config_invalid_value,
+        fmt::format("matching the lora_target pattern against \"{}\" needs more than {} steps", name, match_limit),
+        "lora_target", "simplify the pattern: nested repetitions like (a+)+ take exponential time"};
   }
 
  private:
@@ -82,7 +89,8 @@ class Pattern {
   std::shared_ptr<pcre2_match_context> limits_;
 };
 
-Result<Done> choose_by_pattern(const std::string& text, std::span<const LinearModule> all, std::vector<LinearModule>& chosen) {
+Result<Done> choose_by_pattern(const std::string& text, std::span<const LinearModule> all,
+                               std::vector<LinearModule>& chosen) {
   const Result<Pattern> pattern = Pattern::compile(text);
   if (!pattern) return pattern.error();
   for (const LinearModule& module : all) {
@@ -94,13 +102,16 @@ Result<Done> choose_by_pattern(const std::string& text, std::span<const LinearMo
   return Done{};
 }
 
-Result<Done> choose_by_name(std::span<const std::string> targets, std::span<const LinearModule> all, std::vector<LinearModule>& chosen) {
+Result<Done> choose_by_name(std::span<const std::string> targets, std::span<const LinearModule> all,
+                            std::vector<LinearModule>& chosen) {
   for (const std::string& target : targets) {
-    const bool known = std::any_of(all.begin(), all.end(), [&](const LinearModule& module) { return named_by(module.name, target); });
+    const bool known =
+        std::any_of(all.begin(), all.end(), [&](const LinearModule& module) { return named_by(module.name, target); });
     if (!known) return unmatched(fmt::format("lora_target \"{}\" names no module of the model", target), all);
   }
   for (const LinearModule& module : all) {
-    if (std::any_of(targets.begin(), targets.end(), [&](const std::string& target) { return named_by(module.name, target); })) {
+    if (std::any_of(targets.begin(), targets.end(),
+                    [&](const std::string& target) { return named_by(module.name, target); })) {
       chosen.push_back(module);
     }
   }
@@ -123,9 +134,11 @@ bool is_pattern(const std::string& target) { return target.find_first_of("\\^$*+
 
 Result<AdapterShape> select_modules(const AdapterOptions& options, std::span<const LinearModule> all) {
   if (options.rank < 1 || options.rank > largest_rank) {
-    return Failure{FaultKind::config_invalid_value, fmt::format("lora_rank is {}, must be 1 to {}", options.rank, largest_rank), "lora_rank", ""};
+    return Failure{FaultKind::config_invalid_value,
+                   fmt::format("lora_rank is {}, must be 1 to {}", options.rank, largest_rank), "lora_rank", ""};
   }
-  if (!std::isfinite(options.alpha)) return Failure{FaultKind::config_invalid_value, "lora_alpha is not a finite number", "lora_alpha", ""};
+  if (!std::isfinite(options.alpha))
+    return Failure{FaultKind::config_invalid_value, "lora_alpha is not a finite number", "lora_alpha", ""};
   AdapterShape shape{options, {}};
   const bool single = options.target.size() == 1;
   if (single && (options.target[0] == "all" || options.target[0] == "all-linear")) {
@@ -136,8 +149,9 @@ Result<AdapterShape> select_modules(const AdapterOptions& options, std::span<con
     return shape;
   }
   if (options.target.empty()) return unmatched("lora_target is empty", all);
-  const Result<Done> chosen = single && is_pattern(options.target[0]) ? choose_by_pattern(options.target[0], all, shape.modules)
-                                                                               : choose_by_name(options.target, all, shape.modules);
+  const Result<Done> chosen = single && is_pattern(options.target[0])
+                                  ? choose_by_pattern(options.target[0], all, shape.modules)
+                                  : choose_by_name(options.target, all, shape.modules);
   if (!chosen) return chosen.error();
   return shape;
 }

@@ -1,4 +1,5 @@
-// The PEFT adapter directory: adapter_model.safetensors and adapter_config.json, as Hugging Face PEFT >= 0.10 reads them.
+// The PEFT adapter directory: adapter_model.safetensors and adapter_config.json, as Hugging Face PEFT >= 0.10 reads
+// them.
 #pragma once
 
 #include <string>
@@ -10,8 +11,10 @@ namespace ftl {
 
 // Sorted keys, indent 2, nothing that depends on time, machine or ranks: equal runs write equal bytes.
 std::string adapter_config_json(const AdapterShape& shape, const std::string& base_model);
-Result<Done> write_peft_adapter(Files& files, const std::string& directory, Adapter& adapter, const std::string& base_model);
+Result<Done> write_peft_adapter(Files& files, const std::string& directory, Adapter& adapter,
+                                const std::string& base_model);
 // Kinds file_not_found, safetensors_corrupt, adapter_mismatch (both shapes named).
-Result<Adapter> read_peft_adapter(Files& files, Device& device, const std::string& directory, std::span<const LinearModule> modules);
+Result<Adapter> read_peft_adapter(Files& files, Device& device, const std::string& directory,
+                                  std::span<const LinearModule> modules);
 
 }  // namespace ftl

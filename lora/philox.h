@@ -1,5 +1,6 @@
-// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a random function, not a sequence. The
-// same (key, counter) gives the same four words anywhere, so a random value depends on what it is for and on nothing else.
+// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): a random function, not a sequence.
+// The same (key, counter) gives the same four words anywhere, so a random value depends on what it is for and on
+// nothing else.
 #pragma once
 
 #include <array>
@@ -10,7 +11,8 @@ namespace ftl {
 using PhiloxCounter = std::array<std::uint32_t, 4>;
 using PhiloxKey = std::array<std::uint32_t, 2>;
 
-// What a random value is for: the last word of the counter, so that equal seeds never give equal values to unlike things.
+// What a random value is for: the last word of the counter, so that equal seeds never give equal values to unlike
+// things.
 enum class RandomPurpose : std::uint32_t { adapter_initialisation = 1, weight_initialisation = 2, sampling = 3 };
 
 constexpr PhiloxKey philox_key(std::uint64_t seed) {

@@ -7,7 +7,8 @@
 namespace ftl {
 namespace {
 
-const std::vector<LinearModule> modules = {{"model.layers.0.self_attn.q_proj", 64, 48}, {"model.layers.0.mlp.up_proj", 16, 40}};
+const std::vector<LinearModule> modules = {{"model.layers.0.self_attn.q_proj", 64, 48},
+                                           {"model.layers.0.mlp.up_proj", 16, 40}};
 
 std::vector<float> initial_values(std::uint64_t seed) {
   auto device = std::move(*make_cpu_device());
@@ -36,7 +37,8 @@ TEST(Adapter, LiesInOneBufferAThenBInModelOrder) {
 
 TEST(Adapter, KnowsThePairOfAModuleAndHasNoneForOthers) {
   auto device = std::move(*make_cpu_device());
-  Adapter adapter = std::move(*Adapter::initialise(*device, *select_modules({.rank = 3, .target = {"up_proj"}}, modules), 7));
+  Adapter adapter =
+      std::move(*Adapter::initialise(*device, *select_modules({.rank = 3, .target = {"up_proj"}}, modules), 7));
   const Adapter::Pair pair = adapter.pair("model.layers.0.mlp.up_proj");
   EXPECT_EQ(pair.a, adapter.values());
   EXPECT_EQ(pair.b, adapter.values() + 3 * 16);

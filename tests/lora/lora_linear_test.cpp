@@ -15,19 +15,22 @@ constexpr float scaling = 1.75f;
 
 std::vector<float> noise(std::int64_t count, std::uint32_t what) {
   std::vector<float> values;
-  for (std::int64_t i = 0; i < count; ++i) values.push_back(uniform_float(philox4x32({static_cast<std::uint32_t>(i), what, 0, 0}, {1, 2})[0]) - 0.5f);
+  for (std::int64_t i = 0; i < count; ++i)
+    values.push_back(uniform_float(philox4x32({static_cast<std::uint32_t>(i), what, 0, 0}, {1, 2})[0]) - 0.5f);
   return values;
 }
 
 // L = sum of dy * y in double, straight from the formula: its derivatives are what backward must give.
 struct Example {
-  std::vector<float> x = noise(rows * in, 1), w = noise(out * in, 2), a = noise(rank * in, 3), b = noise(out * rank, 4), dy = noise(rows * out, 5);
+  std::vector<float> x = noise(rows * in, 1), w = noise(out * in, 2), a = noise(rank * in, 3), b = noise(out * rank, 4),
+                     dy = noise(rows * out, 5);
 
   double y(std::int64_t row, std::int64_t column) const {
     double sum = 0;
     for (std::int64_t k = 0; k < in; ++k) {
       double weight = at(w, column * in + k);
-      for (std::int64_t r = 0; r < rank; ++r) weight += static_cast<double>(scaling) * at(b, column * rank + r) * at(a, r * in + k);
+      for (std::int64_t r = 0; r < rank; ++r)
+        weight += static_cast<double>(scaling) * at(b, column * rank + r) * at(a, r * in + k);
       sum += at(x, row * in + k) * weight;
     }
     return sum;
@@ -38,7 +41,9 @@ struct Example {
     return sum;
   }
   LoraLinear linear() const { return {w.data(), a.data(), b.data(), in, out, rank, scaling}; }
-  static double at(const std::vector<float>& values, std::int64_t i) { return static_cast<double>(values[static_cast<std::size_t>(i)]); }
+  static double at(const std::vector<float>& values, std::int64_t i) {
+    return static_cast<double>(values[static_cast<std::size_t>(i)]);
+  }
 };
 
 // L is linear in each single value, so a difference of any width is its derivative.
@@ -58,12 +63,14 @@ class LoraLinearTest : public testing::Test {
   std::unique_ptr<Device> device = std::move(*make_cpu_device());
   std::unique_ptr<Stream> stream = std::move(*device->make_stream(1));
   Example example;
-  std::vector<float> y = std::vector<float>(rows * out), low = std::vector<float>(rows * rank), d_low = std::vector<float>(rows * rank);
+  std::vector<float> y = std::vector<float>(rows * out), low = std::vector<float>(rows * rank),
+                     d_low = std::vector<float>(rows * rank);
 };
 
 TEST_F(LoraLinearTest, ForwardIsTheBaseLayerPlusTheScaledLowRankProduct) {
   lora_forward(*stream, example.linear(), example.x.data(), y.data(), low.data(), rows);
-  for (std::int64_t i = 0; i < rows * out; ++i) EXPECT_NEAR(y[static_cast<std::size_t>(i)], example.y(i / out, i % out), 1e-6);
+  for (std::int64_t i = 0; i < rows * out; ++i)
+    EXPECT_NEAR(y[static_cast<std::size_t>(i)], example.y(i / out, i % out), 1e-6);
 }
 
 TEST_F(LoraLinearTest, BackwardGivesTheDerivativeOfEveryInput) {
@@ -80,7 +87,8 @@ TEST_F(LoraLinearTest, BackwardGivesTheDerivativeOfEveryInput) {
 TEST_F(LoraLinearTest, BackwardAddsToTheInputGradientWhenAsked) {
   lora_forward(*stream, example.linear(), example.x.data(), y.data(), low.data(), rows);
   std::vector<float> fresh(rows * in), added(rows * in, 10.0f);
-  lora_backward(*stream, example.linear(), example.x.data(), low.data(), example.dy.data(), d_low.data(), {.d_x = fresh.data()}, rows);
+  lora_backward(*stream, example.linear(), example.x.data(), low.data(), example.dy.data(), d_low.data(),
+                {.d_x = fresh.data()}, rows);
   lora_backward(*stream, example.linear(), example.x.data(), low.data(), example.dy.data(), d_low.data(),
                 {.d_x = added.data(), .accumulate_d_x = true}, rows);
   for (std::size_t i = 0; i < fresh.size(); ++i) EXPECT_NEAR(added[i], 10.0f + fresh[i], 4e-6);
@@ -91,7 +99,8 @@ TEST_F(LoraLinearTest, WithoutAnAdapterIsAPlainLinearLayer) {
   plain.a = plain.b = nullptr;
   lora_forward(*stream, plain, example.x.data(), y.data(), nullptr, rows);
   std::fill(example.b.begin(), example.b.end(), 0.0f);
-  for (std::int64_t i = 0; i < rows * out; ++i) EXPECT_NEAR(y[static_cast<std::size_t>(i)], example.y(i / out, i % out), 1e-6);
+  for (std::int64_t i = 0; i < rows * out; ++i)
+    EXPECT_NEAR(y[static_cast<std::size_t>(i)], example.y(i / out, i % out), 1e-6);
 }
 
 }  // namespace

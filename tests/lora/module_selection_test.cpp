@@ -10,9 +10,12 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 const std::vector<LinearModule>& model_modules() {
-  static const std::vector<LinearModule> modules = {{"model.layers.0.self_attn.q_proj", 8, 8}, {"model.layers.0.self_attn.v_proj", 8, 4},
-                                                    {"model.layers.0.mlp.up_proj", 8, 16},     {"model.layers.1.self_attn.q_proj", 8, 8},
-                                                    {"model.layers.1.self_attn.v_proj", 8, 4}, {"model.layers.1.mlp.up_proj", 8, 16},
+  static const std::vector<LinearModule> modules = {{"model.layers.0.self_attn.q_proj", 8, 8},
+                                                    {"model.layers.0.self_attn.v_proj", 8, 4},
+                                                    {"model.layers.0.mlp.up_proj", 8, 16},
+                                                    {"model.layers.1.self_attn.q_proj", 8, 8},
+                                                    {"model.layers.1.self_attn.v_proj", 8, 4},
+                                                    {"model.layers.1.mlp.up_proj", 8, 16},
                                                     {"lm_head", 8, 32}};
   return modules;
 }
@@ -39,12 +42,13 @@ TEST(ModuleSelection, NamesMatchWholeOrAsASuffixAfterADot) {
 
 TEST(ModuleSelection, ListsComeOutInModelOrderAndOnlyOnce) {
   EXPECT_THAT(selected({"v_proj", "q_proj", "self_attn.q_proj"}),
-              ElementsAre("model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.v_proj", "model.layers.1.self_attn.q_proj",
-                          "model.layers.1.self_attn.v_proj"));
+              ElementsAre("model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.v_proj",
+                          "model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.v_proj"));
 }
 
 TEST(ModuleSelection, ASinglePatternMustMatchTheWholeName) {
-  EXPECT_THAT(selected({R"(model\.layers\.1\..*(q|v)_proj)"}), ElementsAre("model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.v_proj"));
+  EXPECT_THAT(selected({R"(model\.layers\.1\..*(q|v)_proj)"}),
+              ElementsAre("model.layers.1.self_attn.q_proj", "model.layers.1.self_attn.v_proj"));
   EXPECT_THAT(selected({"(q|v)_proj"}), ElementsAre(HasSubstr("matches no whole module name")));
 }
 
@@ -52,10 +56,15 @@ TEST(ModuleSelection, AnUnknownNameNamesTheModulesThatExist) {
   const Result<AdapterShape> shape = select_modules({.target = {"q_proj", "query"}}, model_modules());
   ASSERT_FALSE(shape);
   EXPECT_EQ(shape.error().kind, FaultKind::adapter_target_unmatched);
-  EXPECT_THAT(shape.error().what, testing::AllOf(HasSubstr("\"query\""), HasSubstr("q_proj, v_proj, up_proj, lm_head")));
+  EXPECT_THAT(shape.error().what,
+              testing::AllOf(HasSubstr("\"query\""), HasSubstr("q_proj, v_proj, up_proj, lm_head")));
 }
 
-struct BadPattern { const char* name; std::string pattern; const char* says; };
+struct BadPattern {
+  const char* name;
+  std::string pattern;
+  const char* says;
+};
 class BadPatterns : public testing::TestWithParam<BadPattern> {};
 TEST_P(BadPatterns, AreRefused) {
   const std::vector<LinearModule> modules = {{std::string(200, 'a') + "!", 8, 8}};
@@ -65,7 +74,8 @@ TEST_P(BadPatterns, AreRefused) {
   EXPECT_THAT(shape.error().what, HasSubstr(GetParam().says));
 }
 INSTANTIATE_TEST_SUITE_P(ModuleSelection, BadPatterns,
-                         testing::Values(BadPattern{"Unbalanced", "(q_proj", "not valid"}, BadPattern{"Exponential", "(a|aa)+", "steps"},
+                         testing::Values(BadPattern{"Unbalanced", "(q_proj", "not valid"},
+                                         BadPattern{"Exponential", "(a|aa)+", "steps"},
                                          BadPattern{"TooLong", std::string(5000, '.') + "*", "5001 characters"},
                                          BadPattern{"Explosive", "((((a{1,900}){1,900}){1,900}){1,900})", "not valid"}),
                          [](const auto& test) { return std::string(test.param.name); });

@@ -12,7 +12,8 @@ namespace {
 constexpr std::int64_t length = 40;
 
 std::vector<float> last_logits(tiny::Model& model, const std::vector<std::int32_t>& ids) {
-  auto workspace = std::move(*model.llama.make_workspace(static_cast<std::int64_t>(ids.size()), false, &model.adapter.shape()));
+  auto workspace =
+      std::move(*model.llama.make_workspace(static_cast<std::int64_t>(ids.size()), false, &model.adapter.shape()));
   std::vector<float> all(ids.size() * 53);
   EXPECT_TRUE(model.llama.logits(*model.stream, *workspace, &model.adapter, ids, all));
   return {all.end() - 53, all.end()};
@@ -25,9 +26,11 @@ TEST(Decode, GivesTheLogitsOfTheWholeSequenceHoweverItIsFed) {
     for (const std::size_t prefill : {1u, 7u, 39u}) {
       auto workspace = std::move(*model.llama.make_workspace(length, training, &model.adapter.shape()));
       std::vector<float> logits(53);
-      ASSERT_TRUE(model.llama.decode(*model.stream, *workspace, &model.adapter, std::span(ids).first(prefill), 0, logits));
+      ASSERT_TRUE(
+          model.llama.decode(*model.stream, *workspace, &model.adapter, std::span(ids).first(prefill), 0, logits));
       for (std::size_t i = prefill; i < ids.size(); ++i) {
-        ASSERT_TRUE(model.llama.decode(*model.stream, *workspace, &model.adapter, std::span(ids).subspan(i, 1), static_cast<std::int64_t>(i), logits));
+        ASSERT_TRUE(model.llama.decode(*model.stream, *workspace, &model.adapter, std::span(ids).subspan(i, 1),
+                                       static_cast<std::int64_t>(i), logits));
       }
       EXPECT_LE(golden::relative_difference(logits, last_logits(model, ids)), 1e-5) << prefill;
     }
@@ -48,7 +51,8 @@ TEST(Decode, RefusesWhatDoesNotFitTheWorkspace) {
 TEST(Generate, GreedilyTakesTheMostLikelyTokenOfTheWholeSequence) {
   tiny::Model model;
   std::vector<std::int32_t> ids = {3, 14, 15};
-  const auto made = generate(*model.stream, model.llama, &model.adapter, ids, {.max_new_tokens = 6, .temperature = 0, .seed = 1, .stop_ids = {}});
+  const auto made = generate(*model.stream, model.llama, &model.adapter, ids,
+                             {.max_new_tokens = 6, .temperature = 0, .seed = 1, .stop_ids = {}});
   ASSERT_TRUE(made);
   ASSERT_EQ(made->size(), 6u);
   for (const std::int32_t token : *made) {
@@ -60,20 +64,24 @@ TEST(Generate, GreedilyTakesTheMostLikelyTokenOfTheWholeSequence) {
 TEST(Generate, EndsBeforeAStopIdAndAtTheLastPosition) {
   tiny::Model model;
   const std::vector<std::int32_t> prompt = {3, 14, 15};
-  const auto free = *generate(*model.stream, model.llama, nullptr, prompt, {.max_new_tokens = 6, .temperature = 0, .seed = 1, .stop_ids = {}});
-  const auto stopped = *generate(*model.stream, model.llama, nullptr, prompt, {.max_new_tokens = 6, .temperature = 0, .seed = 1, .stop_ids = {free[2]}});
+  const auto free = *generate(*model.stream, model.llama, nullptr, prompt,
+                              {.max_new_tokens = 6, .temperature = 0, .seed = 1, .stop_ids = {}});
+  const auto stopped = *generate(*model.stream, model.llama, nullptr, prompt,
+                                 {.max_new_tokens = 6, .temperature = 0, .seed = 1, .stop_ids = {free[2]}});
   const auto first = std::find(free.begin(), free.end(), free[2]);
   EXPECT_EQ(stopped, std::vector<std::int32_t>(free.begin(), first));
   const std::vector<std::int32_t> full(512, 1), over(513, 1);
   EXPECT_EQ(generate(*model.stream, model.llama, nullptr, full, {})->size(), 1u);
-  EXPECT_EQ(generate(*model.stream, model.llama, nullptr, over, {}).error().kind, FaultKind::sequence_exceeds_positions);
+  EXPECT_EQ(generate(*model.stream, model.llama, nullptr, over, {}).error().kind,
+            FaultKind::sequence_exceeds_positions);
 }
 
 TEST(Generate, SamplesAsAFunctionOfTheSeed) {
   tiny::Model model;
   const std::vector<std::int32_t> prompt = {3, 14, 15};
   const auto sample = [&](std::uint64_t seed) {
-    return *generate(*model.stream, model.llama, nullptr, prompt, {.max_new_tokens = 20, .temperature = 1, .seed = seed, .stop_ids = {}});
+    return *generate(*model.stream, model.llama, nullptr, prompt,
+                     {.max_new_tokens = 20, .temperature = 1, .seed = seed, .stop_ids = {}});
   };
   EXPECT_EQ(sample(1), sample(1));
   EXPECT_NE(sample(1), sample(2));

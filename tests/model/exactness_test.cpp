@@ -28,7 +28,8 @@ TEST(Exactness, TheSizeOfTheWorkspaceChangesNoBit) {
     const tiny::Text text = tiny::text_of(length);
     for (const bool full : {false, true}) {
       const tiny::Outcome expected = tiny::run(model, length, text, full);
-      for (const std::int64_t more : {1, 100, 212}) EXPECT_EQ(tiny::run(model, length + more, text, full), expected) << length + more;
+      for (const std::int64_t more : {1, 100, 212})
+        EXPECT_EQ(tiny::run(model, length + more, text, full), expected) << length + more;
     }
   }
 }
@@ -39,7 +40,8 @@ TEST(Exactness, WhatTheWorkspaceComputedBeforeChangesNoBit) {
   auto workspace = std::move(*model.llama.make_workspace(rows, true, &model.adapter.shape()));
   std::vector<float> gradient(static_cast<std::size_t>(model.adapter.parameters()));
   ASSERT_TRUE(model.llama.loss(*model.stream, *workspace, &model.adapter, longer.ids, longer.targets, gradient.data()));
-  const auto again = model.llama.loss(*model.stream, *workspace, &model.adapter, text.ids, text.targets, gradient.data());
+  const auto again =
+      model.llama.loss(*model.stream, *workspace, &model.adapter, text.ids, text.targets, gradient.data());
   EXPECT_EQ((tiny::Outcome{again->loss, gradient}), tiny::run(model, 50, text));
 }
 
@@ -57,7 +59,8 @@ TEST(Exactness, TheLossIsTheSameWithAndWithoutGradient) {
   auto workspace = std::move(*model.llama.make_workspace(rows, false, &model.adapter.shape()));
   const auto loss = model.llama.loss(*model.stream, *workspace, &model.adapter, text.ids, text.targets, nullptr);
   EXPECT_EQ(loss->loss, tiny::run(model, rows, text).loss);
-  EXPECT_EQ(loss->tokens, std::count_if(text.targets.begin(), text.targets.end(), [](std::int32_t target) { return target >= 0; }));
+  EXPECT_EQ(loss->tokens,
+            std::count_if(text.targets.begin(), text.targets.end(), [](std::int32_t target) { return target >= 0; }));
 }
 
 }  // namespace

@@ -34,10 +34,13 @@ inline nlohmann::json read_json(const std::string& path) {
 
 struct Sequence {
   std::vector<std::int32_t> ids;
-  std::vector<std::int32_t> targets;  // shifted: targets[i] is what position i must predict, -1 when it is not supervised
+  std::vector<std::int32_t>
+      targets;  // shifted: targets[i] is what position i must predict, -1 when it is not supervised
 };
 
-inline std::string directory_of(const std::string& name) { return std::string(FTL_SOURCE_DIR) + "/tests/golden/data/" + name; }
+inline std::string directory_of(const std::string& name) {
+  return std::string(FTL_SOURCE_DIR) + "/tests/golden/data/" + name;
+}
 
 // Everything is loaded anew for each test: tests train models and adapters.
 struct Case {
@@ -55,7 +58,9 @@ struct Case {
     }
   }
 
-  Adapter adapter(const std::string& name) { return require(read_peft_adapter(files, *device, directory + "/" + name, linear_modules(config))); }
+  Adapter adapter(const std::string& name) {
+    return require(read_peft_adapter(files, *device, directory + "/" + name, linear_modules(config)));
+  }
   std::vector<float> tensor(const std::string& name) const {
     const TensorInfo* info = tensors->find(name);
     if (info == nullptr) throw std::runtime_error("no golden tensor " + name);

@@ -28,7 +28,8 @@ BatchSum sum_over_batch(Case& example, Workspace& workspace, const Adapter* adap
   BatchSum sum{.loss = 0, .tokens = 0, .gradient = std::vector<float>(static_cast<std::size_t>(parameters))};
   std::vector<float> leaf(sum.gradient.size(), NAN);  // loss() must overwrite every value
   for (const golden::Sequence& sequence : example.sequences) {
-    const LossSum loss = require(example.model.loss(*example.stream, workspace, adapter, sequence.ids, sequence.targets, leaf.data()));
+    const LossSum loss =
+        require(example.model.loss(*example.stream, workspace, adapter, sequence.ids, sequence.targets, leaf.data()));
     sum.loss += loss.loss;
     sum.tokens += loss.tokens;
     for (std::size_t i = 0; i < leaf.size(); ++i) sum.gradient[i] += leaf[i];
@@ -36,7 +37,8 @@ BatchSum sum_over_batch(Case& example, Workspace& workspace, const Adapter* adap
   return sum;
 }
 
-void expect_gradients(const Case& example, const BatchSum& sum, std::span<const TrainableTensor> layout, const std::string& prefix) {
+void expect_gradients(const Case& example, const BatchSum& sum, std::span<const TrainableTensor> layout,
+                      const std::string& prefix) {
   for (const TrainableTensor& tensor : layout) {
     std::vector<float> ours(sum.gradient.begin() + tensor.offset, sum.gradient.begin() + tensor.offset + tensor.count);
     for (float& value : ours) value /= static_cast<float>(sum.tokens);
@@ -54,7 +56,8 @@ TEST_P(Golden, LogitsEqualTheBaseModels) {
   for (std::size_t i = 0; i < example.sequences.size(); ++i) {
     std::vector<float> logits(example.sequences[i].ids.size() * static_cast<std::size_t>(example.config.vocabulary));
     require(example.model.logits(*example.stream, *workspace, nullptr, example.sequences[i].ids, logits));
-    EXPECT_LE(relative_difference(logits, example.tensor("logits." + std::to_string(i))), tolerance) << "sequence " << i;
+    EXPECT_LE(relative_difference(logits, example.tensor("logits." + std::to_string(i))), tolerance)
+        << "sequence " << i;
   }
 }
 
@@ -64,7 +67,8 @@ TEST_P(Golden, LogitsEqualPeftsWithAnAdapter) {
   for (std::size_t i = 0; i < example.sequences.size(); ++i) {
     std::vector<float> logits(example.sequences[i].ids.size() * static_cast<std::size_t>(example.config.vocabulary));
     require(example.model.logits(*example.stream, *workspace, &adapter, example.sequences[i].ids, logits));
-    EXPECT_LE(relative_difference(logits, example.tensor("adapter_logits." + std::to_string(i))), tolerance) << "sequence " << i;
+    EXPECT_LE(relative_difference(logits, example.tensor("adapter_logits." + std::to_string(i))), tolerance)
+        << "sequence " << i;
   }
 }
 
@@ -96,25 +100,32 @@ TEST_P(Golden, TrainingFollowsTorchsCurve) {
   const nlohmann::json curve = golden::read_json(example.directory + "/curve.json");
   const Adapter adapter = example.adapter("adapter");
   auto workspace = require(example.model.make_workspace(longest, true, &adapter.shape()));
-  const AdamWSettings settings{.beta1 = curve["optimizer"]["betas"][0], .beta2 = curve["optimizer"]["betas"][1], .epsilon = curve["optimizer"]["eps"],
-                               .weight_decay = curve["optimizer"]["weight_decay"], .max_grad_norm = curve["max_grad_norm"]};
-  const Schedule schedule{.kind = require(schedule_named(curve["schedule"]["name"])), .warmup_steps = curve["schedule"]["warmup_steps"],
+  const AdamWSettings settings{.beta1 = curve["optimizer"]["betas"][0],
+                               .beta2 = curve["optimizer"]["betas"][1],
+                               .epsilon = curve["optimizer"]["eps"],
+                               .weight_decay = curve["optimizer"]["weight_decay"],
+                               .max_grad_norm = curve["max_grad_norm"]};
+  const Schedule schedule{.kind = require(schedule_named(curve["schedule"]["name"])),
+                          .warmup_steps = curve["schedule"]["warmup_steps"],
                           .total_steps = curve["schedule"]["total_steps"]};
   AdamWOptimizer optimizer = require(AdamWOptimizer::create(*example.device, adapter.layout(), settings));
   ASSERT_EQ(curve["steps"].size(), 20u);
   for (const nlohmann::json& step : curve["steps"]) {
     const auto index = step["step"].get<std::int64_t>();
     const BatchSum sum = sum_over_batch(example, *workspace, &adapter, adapter.parameters());
-    const double rate = curve["schedule"]["base_learning_rate"].get<double>() * learning_rate_multiplier(schedule, index);
+    const double rate =
+        curve["schedule"]["base_learning_rate"].get<double>() * learning_rate_multiplier(schedule, index);
     EXPECT_NEAR(rate, step["learning_rate"].get<double>(), 1e-12) << "step " << index;
-    const UpdateReport report =
-        require(optimizer.step(*example.stream, sum.gradient.data(), 1.0 / static_cast<double>(sum.tokens), index + 1, rate));
+    const UpdateReport report = require(
+        optimizer.step(*example.stream, sum.gradient.data(), 1.0 / static_cast<double>(sum.tokens), index + 1, rate));
     EXPECT_NEAR(sum.loss / static_cast<double>(sum.tokens), step["loss"].get<double>(), 1e-4) << "step " << index;
-    EXPECT_NEAR(report.gradient_norm, step["grad_norm"].get<double>(), 1e-4 * step["grad_norm"].get<double>()) << "step " << index;
+    EXPECT_NEAR(report.gradient_norm, step["grad_norm"].get<double>(), 1e-4 * step["grad_norm"].get<double>())
+        << "step " << index;
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::ValuesIn(golden::case_names), [](const auto& test) { return std::string(test.param); });
+INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::ValuesIn(golden::case_names),
+                         [](const auto& test) { return std::string(test.param); });
 
 }  // namespace
 }  // namespace ftl

@@ -12,9 +12,12 @@ using nlohmann::json;
 using testing::HasSubstr;
 
 json plain() {
-  return {{"model_type", "llama"}, {"vocab_size", 128256}, {"hidden_size", 2048}, {"intermediate_size", 8192}, {"num_hidden_layers", 16},
-          {"num_attention_heads", 32}, {"num_key_value_heads", 8}, {"max_position_embeddings", 131072}, {"rms_norm_eps", 1e-5},
-          {"rope_theta", 500000.0}, {"tie_word_embeddings", true}, {"hidden_act", "silu"}};
+  return {{"model_type", "llama"},       {"vocab_size", 128256},
+          {"hidden_size", 2048},         {"intermediate_size", 8192},
+          {"num_hidden_layers", 16},     {"num_attention_heads", 32},
+          {"num_key_value_heads", 8},    {"max_position_embeddings", 131072},
+          {"rms_norm_eps", 1e-5},        {"rope_theta", 500000.0},
+          {"tie_word_embeddings", true}, {"hidden_act", "silu"}};
 }
 json changed(const json& changes) {
   json config = plain();
@@ -47,7 +50,9 @@ TEST(ModelConfig, ReadsTheLayoutOfTransformers5) {
 
 TEST(ModelConfig, FillsInTheFamilysDefaults) {
   json config = plain();
-  for (const char* key : {"num_key_value_heads", "rms_norm_eps", "rope_theta", "tie_word_embeddings", "hidden_act", "max_position_embeddings"}) config.erase(key);
+  for (const char* key : {"num_key_value_heads", "rms_norm_eps", "rope_theta", "tie_word_embeddings", "hidden_act",
+                          "max_position_embeddings"})
+    config.erase(key);
   const ModelConfig read = *parse(config);
   EXPECT_EQ(read.kv_heads, 32);
   EXPECT_EQ(read.rope_theta, 10000);
@@ -62,7 +67,12 @@ TEST(ModelConfig, AnExplicitHeadDimensionNeedNotDivideTheWidth) {
   EXPECT_EQ(config.kv_width(), 8 * 80);
 }
 
-struct Wrong { const char* name; json change; FaultKind kind; const char* says; };
+struct Wrong {
+  const char* name;
+  json change;
+  FaultKind kind;
+  const char* says;
+};
 class WrongConfigs : public testing::TestWithParam<Wrong> {};
 TEST_P(WrongConfigs, AreRefusedWithWhatAndWhere) {
   const Result<ModelConfig> config = parse(changed(GetParam().change));
@@ -74,28 +84,39 @@ TEST_P(WrongConfigs, AreRefusedWithWhatAndWhere) {
 constexpr FaultKind invalid = FaultKind::model_config_invalid, unsupported = FaultKind::model_family_unsupported;
 INSTANTIATE_TEST_SUITE_P(
     ModelConfig, WrongConfigs,
-    testing::Values(Wrong{"zero", {{"hidden_size", 0}}, invalid, "\"hidden_size\" is 0"}, Wrong{"negative", {{"vocab_size", -5}}, invalid, "\"vocab_size\" is -5"},
-                    Wrong{"huge", {{"num_hidden_layers", 1000000000}}, invalid, "must be 1 to 4096"},
-                    Wrong{"beyond_int64", {{"vocab_size", 18446744073709551615u}}, invalid, "\"vocab_size\" is 18446744073709551615"},
-                    Wrong{"text", {{"hidden_size", "2048"}}, invalid, "must be a whole number"}, Wrong{"fraction", {{"hidden_size", 2048.5}}, invalid, "whole number"},
-                    Wrong{"list", {{"intermediate_size", {8192}}}, invalid, "is a list"}, Wrong{"missing", {{"hidden_size", nullptr}}, invalid, "\"hidden_size\" is missing"},
-                    Wrong{"kv_heads", {{"num_key_value_heads", 7}}, invalid, "\"num_key_value_heads\" = 7 does not divide"},
-                    Wrong{"heads", {{"num_attention_heads", 24}}, invalid, "does not divide, and there is no"},
-                    Wrong{"odd_head", {{"head_dim", 63}}, invalid, "63"}, Wrong{"epsilon", {{"rms_norm_eps", 0}}, invalid, "rms_norm_eps"},
-                    Wrong{"theta", {{"rope_theta", -1}}, invalid, "rope_theta"}, Wrong{"tied", {{"tie_word_embeddings", "yes"}}, invalid, "true or false"},
-                    Wrong{"rope_text", {{"rope_scaling", "linear"}}, invalid, "not an object"},
-                    Wrong{"rope_theta_inside", {{"rope_parameters", {{"rope_theta", "x"}}}}, invalid, "in \"rope_parameters\""},
-                    Wrong{"rope4", {{"rope_scaling", {{"rope_type", "llama3"}, {"factor", 32}}}}, unsupported, "\"llama3\""},
-                    Wrong{"rope4_old_name", {{"rope_scaling", {{"type", "linear"}}}}, unsupported, "\"linear\""},
-                    Wrong{"rope5", {{"rope_parameters", {{"rope_type", "yarn"}}}}, unsupported, "\"yarn\""},
-                    Wrong{"attention_bias", {{"attention_bias", true}}, unsupported, "attention_bias"}, Wrong{"mlp_bias", {{"mlp_bias", true}}, unsupported, "mlp_bias"},
-                    Wrong{"activation", {{"hidden_act", "gelu"}}, unsupported, "\"gelu\""}, Wrong{"family", {{"model_type", "mamba"}}, unsupported, "\"mamba\""},
-                    Wrong{"quantized", {{"quantization_config", {{"bits", 4}}}}, unsupported, "quantization_config"}),
+    testing::Values(
+        Wrong{"zero", {{"hidden_size", 0}}, invalid, "\"hidden_size\" is 0"},
+        Wrong{"negative", {{"vocab_size", -5}}, invalid, "\"vocab_size\" is -5"},
+        Wrong{"huge", {{"num_hidden_layers", 1000000000}}, invalid, "must be 1 to 4096"},
+        Wrong{
+            "beyond_int64", {{"vocab_size", 18446744073709551615u}}, invalid, "\"vocab_size\" is 18446744073709551615"},
+        Wrong{"text", {{"hidden_size", "2048"}}, invalid, "must be a whole number"},
+        Wrong{"fraction", {{"hidden_size", 2048.5}}, invalid, "whole number"},
+        Wrong{"list", {{"intermediate_size", {8192}}}, invalid, "is a list"},
+        Wrong{"missing", {{"hidden_size", nullptr}}, invalid, "\"hidden_size\" is missing"},
+        Wrong{"kv_heads", {{"num_key_value_heads", 7}}, invalid, "\"num_key_value_heads\" = 7 does not divide"},
+        Wrong{"heads", {{"num_attention_heads", 24}}, invalid, "does not divide, and there is no"},
+        Wrong{"odd_head", {{"head_dim", 63}}, invalid, "63"},
+        Wrong{"epsilon", {{"rms_norm_eps", 0}}, invalid, "rms_norm_eps"},
+        Wrong{"theta", {{"rope_theta", -1}}, invalid, "rope_theta"},
+        Wrong{"tied", {{"tie_word_embeddings", "yes"}}, invalid, "true or false"},
+        Wrong{"rope_text", {{"rope_scaling", "linear"}}, invalid, "not an object"},
+        Wrong{"rope_theta_inside", {{"rope_parameters", {{"rope_theta", "x"}}}}, invalid, "in \"rope_parameters\""},
+        Wrong{"rope4", {{"rope_scaling", {{"rope_type", "llama3"}, {"factor", 32}}}}, unsupported, "\"llama3\""},
+        Wrong{"rope4_old_name", {{"rope_scaling", {{"type", "linear"}}}}, unsupported, "\"linear\""},
+        Wrong{"rope5", {{"rope_parameters", {{"rope_type", "yarn"}}}}, unsupported, "\"yarn\""},
+        Wrong{"attention_bias", {{"attention_bias", true}}, unsupported, "attention_bias"},
+        Wrong{"mlp_bias", {{"mlp_bias", true}}, unsupported, "mlp_bias"},
+        Wrong{"activation", {{"hidden_act", "gelu"}}, unsupported, "\"gelu\""},
+        Wrong{"family", {{"model_type", "mamba"}}, unsupported, "\"mamba\""},
+        Wrong{"quantized", {{"quantization_config", {{"bits", 4}}}}, unsupported, "quantization_config"}),
     [](const auto& test) { return std::string(test.param.name); });
 
 TEST(ModelConfig, GarbageIsRefused) {
-  for (const std::string& text : {std::string(), std::string("null"), std::string("[1]"), std::string("{\"model_type\":"), std::string("\xff\xfe\x00{", 4),
-                                  std::string(100000, '['), "{\"hidden_size\":" + std::string(100000, '[') + std::string(100000, ']') + "}"}) {
+  for (const std::string& text :
+       {std::string(), std::string("null"), std::string("[1]"), std::string("{\"model_type\":"),
+        std::string("\xff\xfe\x00{", 4), std::string(100000, '['),
+        "{\"hidden_size\":" + std::string(100000, '[') + std::string(100000, ']') + "}"}) {
     const Result<ModelConfig> config = parse_model_config(text, "config.json");
     ASSERT_FALSE(config);
     EXPECT_EQ(config.error().kind, FaultKind::model_config_invalid);

@@ -1,5 +1,5 @@
-// The Llama of the papers, in double, one plain loop after another and nothing shared with the production code: what finite
-// differences are taken of.
+// The Llama of the papers, in double, one plain loop after another and nothing shared with the production code: what
+// finite differences are taken of.
 #pragma once
 
 #include <cmath>
@@ -11,13 +11,13 @@
 
 namespace ftl::reference {
 
-using Matrix = std::vector<std::vector<double>>;  // [rows][columns]
+using Matrix = std::vector<std::vector<double>>;            // [rows][columns]
 using Values = std::map<std::string, std::vector<double>>;  // flat tensors by name
 
 struct Model {
   ModelConfig config;
   Values weights;
-  Values adapter;   // PEFT names; may be empty
+  Values adapter;  // PEFT names; may be empty
   std::int64_t rank = 0;
   double scaling = 0;
 
@@ -57,7 +57,9 @@ struct Model {
     for (std::size_t position = 0; position < x.size(); ++position) {
       for (std::int64_t head = 0; head < heads; ++head) {
         for (std::int64_t i = 0; i < half; ++i) {
-          const double angle = static_cast<double>(position) / std::pow(config.rope_theta, 2.0 * static_cast<double>(i) / static_cast<double>(config.head_dim));
+          const double angle =
+              static_cast<double>(position) /
+              std::pow(config.rope_theta, 2.0 * static_cast<double>(i) / static_cast<double>(config.head_dim));
           double& first = x[position][at(head * config.head_dim + i)];
           double& second = x[position][at(head * config.head_dim + i + half)];
           const double kept = first;
@@ -77,12 +79,14 @@ struct Model {
         double total = 0;
         for (std::size_t other = 0; other <= row; ++other) {
           double dot = 0;
-          for (std::int64_t i = 0; i < dim; ++i) dot += q[row][at(head * dim + i)] * k[other][at(head / group * dim + i)];
+          for (std::int64_t i = 0; i < dim; ++i)
+            dot += q[row][at(head * dim + i)] * k[other][at(head / group * dim + i)];
           weight[other] = std::exp(dot / std::sqrt(static_cast<double>(dim)));
           total += weight[other];
         }
         for (std::size_t other = 0; other <= row; ++other) {
-          for (std::int64_t i = 0; i < dim; ++i) out[row][at(head * dim + i)] += weight[other] / total * v[other][at(head / group * dim + i)];
+          for (std::int64_t i = 0; i < dim; ++i)
+            out[row][at(head * dim + i)] += weight[other] / total * v[other][at(head / group * dim + i)];
         }
       }
     }
@@ -115,7 +119,8 @@ struct Model {
     const std::vector<double>& head = config.tied_embeddings ? table : weights.at("lm_head.weight");
     const auto width = static_cast<std::size_t>(config.width);
     Matrix x;
-    for (const std::int32_t id : ids) x.emplace_back(table.begin() + id * config.width, table.begin() + (id + 1) * config.width);
+    for (const std::int32_t id : ids)
+      x.emplace_back(table.begin() + id * config.width, table.begin() + (id + 1) * config.width);
     for (std::int64_t i = 0; i < config.layers; ++i) x = layer(i, x);
     x = norm("model.norm.weight", x);
     double sum = 0;

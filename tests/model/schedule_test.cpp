@@ -14,9 +14,11 @@ TEST(Schedule, EqualsTransformersAtEveryStep) {
   const nlohmann::json golden = nlohmann::json::parse(file);
   ASSERT_EQ(golden["schedules"].size(), 6u);
   for (const auto& expected : golden["schedules"]) {
-    const Schedule schedule{*schedule_named(expected["lr_scheduler_type"]), expected["warmup_steps"], golden["total_steps"]};
+    const Schedule schedule{*schedule_named(expected["lr_scheduler_type"]), expected["warmup_steps"],
+                            golden["total_steps"]};
     for (std::size_t i = 0; i < expected["multipliers"].size(); ++i) {
-      EXPECT_NEAR(learning_rate_multiplier(schedule, static_cast<std::int64_t>(i)), expected["multipliers"][i].get<double>(), 1e-15)
+      EXPECT_NEAR(learning_rate_multiplier(schedule, static_cast<std::int64_t>(i)),
+                  expected["multipliers"][i].get<double>(), 1e-15)
           << expected["lr_scheduler_type"] << " " << schedule.warmup_steps << " step " << i;
     }
   }

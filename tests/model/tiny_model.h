@@ -15,14 +15,25 @@
 namespace ftl::tiny {
 
 inline ModelConfig config_of(bool tied) {
-  return {.family = "llama", .vocabulary = 53, .width = 24, .ffn_width = 36, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 6,
-          .max_positions = 512, .rope_theta = 10000, .rms_norm_epsilon = 1e-5, .tied_embeddings = tied};
+  return {.family = "llama",
+          .vocabulary = 53,
+          .width = 24,
+          .ffn_width = 36,
+          .layers = 2,
+          .heads = 4,
+          .kv_heads = 2,
+          .head_dim = 6,
+          .max_positions = 512,
+          .rope_theta = 10000,
+          .rms_norm_epsilon = 1e-5,
+          .tied_embeddings = tied};
 }
 
 inline std::vector<float> noise(std::int64_t count, std::uint32_t what, float size) {
   std::vector<float> values;
   for (std::int64_t i = 0; i < count; ++i) {
-    values.push_back((uniform_float(philox4x32({static_cast<std::uint32_t>(i), what, 0, 0}, {11, 12})[0]) - 0.5f) * size);
+    values.push_back((uniform_float(philox4x32({static_cast<std::uint32_t>(i), what, 0, 0}, {11, 12})[0]) - 0.5f) *
+                     size);
   }
   return values;
 }
@@ -33,8 +44,10 @@ struct Model {
         device(std::move(*make_cpu_device())),
         stream(std::move(*device->make_stream(threads))),
         llama(std::move(*Llama::random(*device, config, 3))),
-        adapter(std::move(*Adapter::initialise(*device, *select_modules({.rank = 3, .target = target}, linear_modules(config)), 5))) {
-    for (const TrainableTensor& weight : llama.weights()) {  // larger than the initialisation, so that attention is not uniform
+        adapter(std::move(
+            *Adapter::initialise(*device, *select_modules({.rank = 3, .target = target}, linear_modules(config)), 5))) {
+    for (const TrainableTensor& weight :
+         llama.weights()) {  // larger than the initialisation, so that attention is not uniform
       if (weight.shape.size() == 1) continue;
       const std::vector<float> values = noise(weight.count, static_cast<std::uint32_t>(weight.offset), 0.8f);
       std::copy(values.begin(), values.end(), weight.values);
@@ -56,8 +69,10 @@ struct Text {
 // `rows` ids; every third position has no target.
 inline Text text_of(std::int64_t rows) {
   Text text;
-  for (std::int64_t i = 0; i < rows; ++i) text.ids.push_back(static_cast<std::int32_t>(philox4x32({static_cast<std::uint32_t>(i), 7, 0, 0}, {1, 1})[0] % 53));
-  for (std::int64_t i = 0; i < rows; ++i) text.targets.push_back(i + 1 == rows || i % 3 == 1 ? -1 : text.ids[static_cast<std::size_t>(i + 1)]);
+  for (std::int64_t i = 0; i < rows; ++i)
+    text.ids.push_back(static_cast<std::int32_t>(philox4x32({static_cast<std::uint32_t>(i), 7, 0, 0}, {1, 1})[0] % 53));
+  for (std::int64_t i = 0; i < rows; ++i)
+    text.targets.push_back(i + 1 == rows || i % 3 == 1 ? -1 : text.ids[static_cast<std::size_t>(i + 1)]);
   return text;
 }
 
@@ -70,8 +85,10 @@ struct Outcome {
 inline Outcome run(Model& model, std::int64_t max_rows, const Text& text, bool full = false) {
   const Adapter* adapter = full ? nullptr : &model.adapter;
   auto workspace = std::move(*model.llama.make_workspace(max_rows, true, full ? nullptr : &adapter->shape()));
-  Outcome outcome{0, std::vector<float>(static_cast<std::size_t>(full ? weight_count(model.config) : adapter->parameters()), 1e30f)};
-  outcome.loss = model.llama.loss(*model.stream, *workspace, adapter, text.ids, text.targets, outcome.gradient.data())->loss;
+  Outcome outcome{0, std::vector<float>(
+                         static_cast<std::size_t>(full ? weight_count(model.config) : adapter->parameters()), 1e30f)};
+  outcome.loss =
+      model.llama.loss(*model.stream, *workspace, adapter, text.ids, text.targets, outcome.gradient.data())->loss;
   return outcome;
 }
 

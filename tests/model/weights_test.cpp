@@ -19,11 +19,14 @@ class MemoryReader final : public CheckpointReader {
  public:
   void add(const std::string& name, std::vector<std::int64_t> shape, std::vector<float> values) {
     tensors_.push_back({name, DType::f32, std::move(shape), "memory"});
-    std::sort(tensors_.begin(), tensors_.end(), [](const auto& one, const auto& other) { return one.name < other.name; });
+    std::sort(tensors_.begin(), tensors_.end(),
+              [](const auto& one, const auto& other) { return one.name < other.name; });
     values_[name] = std::move(values);
   }
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
-  Result<std::span<const std::byte>> bytes(const std::string& name) const override { return std::as_bytes(std::span(values_.at(name))); }
+  Result<std::span<const std::byte>> bytes(const std::string& name) const override {
+    return std::as_bytes(std::span(values_.at(name)));
+  }
 
  private:
   std::vector<TensorInfo> tensors_;
@@ -78,7 +81,8 @@ TEST_F(Weights, AreThoseOfTheCheckpoint) {
 }
 
 TEST_F(Weights, AMissingTensorIsNamed) {
-  const auto model = Llama::load(*device, tiny::config_of(false), checkpoint_of(tiny::config_of(false), "model.layers.1.mlp.up_proj.weight"));
+  const auto model = Llama::load(*device, tiny::config_of(false),
+                                 checkpoint_of(tiny::config_of(false), "model.layers.1.mlp.up_proj.weight"));
   ASSERT_FALSE(model);
   EXPECT_EQ(model.error().kind, FaultKind::checkpoint_incomplete);
   EXPECT_THAT(model.error().what, testing::AllOf(HasSubstr("model.layers.1.mlp.up_proj.weight"), HasSubstr("1 of 21")));
@@ -110,18 +114,25 @@ TEST_F(Weights, RandomOnesAreNormalWithDeviationTwoHundredthsAndNormsOne) {
   }
 }
 
-struct WorkspaceCase { const char* name; bool training, adapter; std::int64_t rows; };
+struct WorkspaceCase {
+  const char* name;
+  bool training, adapter;
+  std::int64_t rows;
+};
 class WorkspaceSize : public testing::TestWithParam<WorkspaceCase> {};
 TEST_P(WorkspaceSize, IsPredictedToTheByte) {
   const auto [name, training, adapter, rows] = GetParam();
   tiny::Model model;
   const AdapterShape* shape = adapter ? &model.adapter.shape() : nullptr;
   const auto workspace = std::move(*model.llama.make_workspace(rows, training, shape));
-  EXPECT_EQ(Llama::workspace_bytes(model.config, rows, shape, training && !adapter, training), workspace->allocated_bytes());
+  EXPECT_EQ(Llama::workspace_bytes(model.config, rows, shape, training && !adapter, training),
+            workspace->allocated_bytes());
 }
 INSTANTIATE_TEST_SUITE_P(Plans, WorkspaceSize,
-                         testing::Values(WorkspaceCase{"inference", false, false, 1}, WorkspaceCase{"inference_with_adapter", false, true, 200},
-                                         WorkspaceCase{"adapter", true, true, 17}, WorkspaceCase{"adapter_long", true, true, 400},
+                         testing::Values(WorkspaceCase{"inference", false, false, 1},
+                                         WorkspaceCase{"inference_with_adapter", false, true, 200},
+                                         WorkspaceCase{"adapter", true, true, 17},
+                                         WorkspaceCase{"adapter_long", true, true, 400},
                                          WorkspaceCase{"full_parameter", true, false, 129}),
                          [](const auto& test) { return std::string(test.param.name); });
 
@@ -138,7 +149,8 @@ TEST(Workspace, RefusesIdsOutsideTheVocabularyAndGradientsWithoutRoom) {
   EXPECT_EQ(loss({1, 2}, {53, -1}, nullptr).error().kind, FaultKind::tokenizer_exceeds_vocabulary);
   EXPECT_EQ(loss({1, 2}, {-2, -1}, nullptr).error().kind, FaultKind::tokenizer_exceeds_vocabulary);
   EXPECT_EQ(loss({1, 2}, {2, -1}, gradient.data()).error().kind, FaultKind::internal_error);
-  EXPECT_EQ(loss({1, 2, 3, 4, 5, 6, 7, 8, 9}, {2, 3, 4, 5, 6, 7, 8, 9, -1}, nullptr).error().kind, FaultKind::internal_error);
+  EXPECT_EQ(loss({1, 2, 3, 4, 5, 6, 7, 8, 9}, {2, 3, 4, 5, 6, 7, 8, 9, -1}, nullptr).error().kind,
+            FaultKind::internal_error);
 }
 
 }  // namespace

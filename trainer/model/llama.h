@@ -1,6 +1,7 @@
-// The Llama architecture: forward, backward to adapters (or to every weight in full-parameter mode), and cached decoding.
-// Source of the formulas: Touvron et al. 2023 and Hugging Face's modeling_llama.py (names of tensors, half-split RoPE).
-// One sequence at a time: a sequence is one leaf of the exact sum, so nothing here may depend on its neighbours.
+// The Llama architecture: forward, backward to adapters (or to every weight in full-parameter mode), and cached
+// decoding. Source of the formulas: Touvron et al. 2023 and Hugging Face's modeling_llama.py (names of tensors,
+// half-split RoPE). One sequence at a time: a sequence is one leaf of the exact sum, so nothing here may depend on its
+// neighbours.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,9 @@ struct LossSum {
   std::int64_t tokens = 0;
 };
 
-// Activations, gradients of activations and caches for one sequence in flight; one per lane. Planned for `max_rows` once:
-// nothing is allocated after that. Defined in trainer/model/workspace.h; a std::unique_ptr<Workspace> needs that header.
+// Activations, gradients of activations and caches for one sequence in flight; one per lane. Planned for `max_rows`
+// once: nothing is allocated after that. Defined in trainer/model/workspace.h; a std::unique_ptr<Workspace> needs that
+// header.
 class Workspace;
 
 class Llama {
@@ -37,26 +39,32 @@ class Llama {
   ~Llama();
 
   const ModelConfig& config() const;
-  // The weights as trainable tensors, named as in Hugging Face checkpoints, sorted by name: full-parameter mode, and for saving.
+  // The weights as trainable tensors, named as in Hugging Face checkpoints, sorted by name: full-parameter mode, and
+  // for saving.
   std::span<const TrainableTensor> weights();
 
-  // `adapter`: the shape of the adapter that this workspace will be used with; null for the base model and full-parameter mode.
-  // A workspace for training serves logits() and decode() too.
-  Result<std::unique_ptr<Workspace>> make_workspace(std::int64_t max_rows, bool for_training, const AdapterShape* adapter = nullptr) const;
-  // Exactly what make_workspace allocates: for training when there is an adapter or full_parameter (unless for_training is false).
-  static std::int64_t workspace_bytes(const ModelConfig& config, std::int64_t max_rows, const AdapterShape* adapter, bool full_parameter,
-                                      bool for_training = true);
+  // `adapter`: the shape of the adapter that this workspace will be used with; null for the base model and
+  // full-parameter mode. A workspace for training serves logits() and decode() too.
+  Result<std::unique_ptr<Workspace>> make_workspace(std::int64_t max_rows, bool for_training,
+                                                    const AdapterShape* adapter = nullptr) const;
+  // Exactly what make_workspace allocates: for training when there is an adapter or full_parameter (unless for_training
+  // is false).
+  static std::int64_t workspace_bytes(const ModelConfig& config, std::int64_t max_rows, const AdapterShape* adapter,
+                                      bool full_parameter, bool for_training = true);
 
-  // Sum of -log p over targets. ids: [rows]; targets: [rows], targets[i] = id that position i must predict, or -1 when not
-  // supervised. When `gradient` is given (floats, laid out as adapter->layout() or, without adapter, as weights_layout()), it is
-  // overwritten by the gradient of the sum. Work below the lowest adapter, and the LM head on unsupervised rows, is not done.
+  // Sum of -log p over targets. ids: [rows]; targets: [rows], targets[i] = id that position i must predict, or -1 when
+  // not supervised. When `gradient` is given (floats, laid out as adapter->layout() or, without adapter, as
+  // weights_layout()), it is overwritten by the gradient of the sum. Work below the lowest adapter, and the LM head on
+  // unsupervised rows, is not done.
   Result<LossSum> loss(Stream& stream, Workspace& workspace, const Adapter* adapter, std::span<const std::int32_t> ids,
                        std::span<const std::int32_t> targets, float* gradient);
   // Logits of every position: logits is [rows, vocabulary] on the host.
-  Result<Done> logits(Stream& stream, Workspace& workspace, const Adapter* adapter, std::span<const std::int32_t> ids, std::span<float> logits);
-  // Feeds ids after the `position` tokens already in the workspace's key/value cache; logits of the last one: [vocabulary].
-  Result<Done> decode(Stream& stream, Workspace& workspace, const Adapter* adapter, std::span<const std::int32_t> ids, std::int64_t position,
+  Result<Done> logits(Stream& stream, Workspace& workspace, const Adapter* adapter, std::span<const std::int32_t> ids,
                       std::span<float> logits);
+  // Feeds ids after the `position` tokens already in the workspace's key/value cache; logits of the last one:
+  // [vocabulary].
+  Result<Done> decode(Stream& stream, Workspace& workspace, const Adapter* adapter, std::span<const std::int32_t> ids,
+                      std::int64_t position, std::span<float> logits);
 
  private:
   struct Impl;

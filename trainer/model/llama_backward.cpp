@@ -13,8 +13,8 @@ bool LlamaPass::is_trained(std::size_t layer, Stage stage) const {
   return static_cast<std::int64_t>(layer) * stages + static_cast<std::int64_t>(stage) >= lowest_stage_;
 }
 
-void LlamaPass::project_backward(std::size_t layer, Projection projection, const float* x, const float* dy, float* d_x, bool accumulate,
-                                 std::int64_t rows, float* gradient) {
+void LlamaPass::project_backward(std::size_t layer, Projection projection, const float* x, const float* dy, float* d_x,
+                                 bool accumulate, std::int64_t rows, float* gradient) {
   const std::size_t i = static_cast<std::size_t>(projection);
   const LoraLinear layer_linear = linear(layer, projection);
   LoraLinearGradients wanted{.d_x = d_x, .accumulate_d_x = accumulate};
@@ -27,11 +27,18 @@ void LlamaPass::project_backward(std::size_t layer, Projection projection, const
   lora_backward(stream_, layer_linear, x, workspace_.layers[layer].low[i], dy, workspace_.backward.low, wanted, rows);
 }
 
-void LlamaPass::norm_backward(const float* x, const float* gain, const float* inverse_rms, std::int64_t rows, float* gradient) {
+void LlamaPass::norm_backward(const float* x, const float* gain, const float* inverse_rms, std::int64_t rows,
+                              float* gradient) {
   const BackwardScratch& scratch = workspace_.backward;
-  kernels_.rms_norm_backward(stream_, {.x = x, .gain = gain, .inverse_rms = inverse_rms, .dy = scratch.normed, .dx = scratch.stream,
-                                       .d_gain = adapter_ == nullptr ? weights_.gradient_of(gain, gradient) : nullptr, .rows = rows,
-                                       .width = config_.width, .accumulate = true});
+  kernels_.rms_norm_backward(stream_, {.x = x,
+                                       .gain = gain,
+                                       .inverse_rms = inverse_rms,
+                                       .dy = scratch.normed,
+                                       .dx = scratch.stream,
+                                       .d_gain = adapter_ == nullptr ? weights_.gradient_of(gain, gradient) : nullptr,
+                                       .rows = rows,
+                                       .width = config_.width,
+                                       .accumulate = true});
 }
 
 void LlamaPass::head_backward(const float* hidden, std::int64_t rows, float* full_gradient) {
@@ -39,15 +46,43 @@ void LlamaPass::head_backward(const float* hidden, std::int64_t rows, float* ful
   const std::int64_t width = config_.width, vocabulary = config_.vocabulary;
   const bool full = full_gradient != nullptr;
   if (full) {  // added: a tied head shares its gradient with the embedding, and chunks follow one another
-    kernels_.matmul(stream_, {.a = head.logits, .b = head.normed, .c = weights_.gradient_of(weights_.head, full_gradient), .m = vocabulary,
-                              .n = width, .k = rows, .lda = vocabulary, .ldb = width, .ldc = width, .transpose_a = true,
-                              .transpose_b = false, .alpha = 1, .beta = 1});
+    kernels_.matmul(stream_, {.a = head.logits,
+                              .b = head.normed,
+                              .c = weights_.gradient_of(weights_.head, full_gradient),
+                              .m = vocabulary,
+                              .n = width,
+                              .k = rows,
+                              .lda = vocabulary,
+                              .ldb = width,
+                              .ldc = width,
+                              .transpose_a = true,
+                              .transpose_b = false,
+                              .alpha = 1,
+                              .beta = 1});
   }
-  kernels_.matmul(stream_, {.a = head.logits, .b = weights_.head, .c = head.d_normed, .m = rows, .n = width, .k = vocabulary,
-                            .lda = vocabulary, .ldb = width, .ldc = width, .transpose_a = false, .transpose_b = false, .alpha = 1, .beta = 0});
-  kernels_.rms_norm_backward(stream_, {.x = hidden, .gain = weights_.final_norm, .inverse_rms = head.rms, .dy = head.d_normed,
-                                       .dx = head.d_hidden, .d_gain = full ? weights_.gradient_of(weights_.final_norm, full_gradient) : nullptr,
-                                       .rows = rows, .width = width, .accumulate = false});
+  kernels_.matmul(stream_, {.a = head.logits,
+                            .b = weights_.head,
+                            .c = head.d_normed,
+                            .m = rows,
+                            .n = width,
+                            .k = vocabulary,
+                            .lda = vocabulary,
+                            .ldb = width,
+                            .ldc = width,
+                            .transpose_a = false,
+                            .transpose_b = false,
+                            .alpha = 1,
+                            .beta = 0});
+  kernels_.rms_norm_backward(stream_,
+                             {.x = hidden,
+                              .gain = weights_.final_norm,
+                              .inverse_rms = head.rms,
+                              .dy = head.d_normed,
+                              .dx = head.d_hidden,
+                              .d_gain = full ? weights_.gradient_of(weights_.final_norm, full_gradient) : nullptr,
+                              .rows = rows,
+                              .width = width,
+                              .accumulate = false});
 }
 
 void LlamaPass::backward(std::int64_t rows, float* gradient) {
@@ -57,8 +92,12 @@ void LlamaPass::backward(std::int64_t rows, float* gradient) {
   }
   assert(adapter_ == nullptr);  // an adapter's lowest stage ends the loop
   float* table = weights_.gradient_of(weights_.embedding, gradient);
-  kernels_.embedding_backward(stream_, {.ids = workspace_.ids, .dy = workspace_.backward.stream, .d_table = table, .rows = rows,
-                                        .width = config_.width, .vocabulary = config_.vocabulary});
+  kernels_.embedding_backward(stream_, {.ids = workspace_.ids,
+                                        .dy = workspace_.backward.stream,
+                                        .d_table = table,
+                                        .rows = rows,
+                                        .width = config_.width,
+                                        .vocabulary = config_.vocabulary});
 }
 
 bool LlamaPass::mlp_backward(std::size_t layer, std::int64_t rows, float* gradient) {
@@ -69,11 +108,17 @@ bool LlamaPass::mlp_backward(std::size_t layer, std::int64_t rows, float* gradie
   const std::int64_t count = rows * config_.ffn_width;
   bool below = needs_gradient_below(layer, Stage::mlp_output);
   kernels_.swiglu_forward(stream_, {.gate = kept.gate, .up = kept.up, .y = workspace_.activated, .count = count});
-  project_backward(layer, Projection::down, workspace_.activated, scratch.stream, below ? scratch.activated : nullptr, false, rows, gradient);
+  project_backward(layer, Projection::down, workspace_.activated, scratch.stream, below ? scratch.activated : nullptr,
+                   false, rows, gradient);
   if (!below) return false;
 
   float* const d_gate = workspace_.activated;
-  kernels_.swiglu_backward(stream_, {.gate = kept.gate, .up = kept.up, .dy = scratch.activated, .d_gate = d_gate, .d_up = scratch.up, .count = count});
+  kernels_.swiglu_backward(stream_, {.gate = kept.gate,
+                                     .up = kept.up,
+                                     .dy = scratch.activated,
+                                     .d_gate = d_gate,
+                                     .d_up = scratch.up,
+                                     .count = count});
   norm(kept.middle, weights.mlp_norm, workspace_.normed, kept.mlp_rms, rows);
   below = needs_gradient_below(layer, Stage::mlp_input);
   float* const d_normed = below ? scratch.normed : nullptr;
@@ -89,15 +134,33 @@ bool LlamaPass::attention_backward(std::size_t layer, std::int64_t rows, float* 
   const BackwardScratch& scratch = workspace_.backward;
   const std::int64_t heads = config_.heads, kv_heads = config_.kv_heads, head_dim = config_.head_dim;
   bool below = needs_gradient_below(layer, Stage::attention_output);
-  project_backward(layer, Projection::o, kept.attended, scratch.stream, below ? scratch.attended : nullptr, false, rows, gradient);
+  project_backward(layer, Projection::o, kept.attended, scratch.stream, below ? scratch.attended : nullptr, false, rows,
+                   gradient);
   if (!below) return false;
 
-  kernels_.attention_backward(stream_, {.q = kept.q, .k = kept.k, .v = kept.v, .out = kept.attended, .log_sum_exp = kept.log_sum_exp,
-                                        .d_out = scratch.attended, .dq = scratch.q, .dk = scratch.k, .dv = scratch.v,
-                                        .scratch = scratch.attention, .rows = rows, .heads = heads, .kv_heads = kv_heads,
-                                        .head_dim = head_dim, .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)))});
-  Rope rope{.x = scratch.q, .cosine = workspace_.cosine, .sine = workspace_.sine, .rows = rows, .heads = heads, .head_dim = head_dim,
-            .first_position = 0, .backward = true};
+  kernels_.attention_backward(stream_, {.q = kept.q,
+                                        .k = kept.k,
+                                        .v = kept.v,
+                                        .out = kept.attended,
+                                        .log_sum_exp = kept.log_sum_exp,
+                                        .d_out = scratch.attended,
+                                        .dq = scratch.q,
+                                        .dk = scratch.k,
+                                        .dv = scratch.v,
+                                        .scratch = scratch.attention,
+                                        .rows = rows,
+                                        .heads = heads,
+                                        .kv_heads = kv_heads,
+                                        .head_dim = head_dim,
+                                        .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)))});
+  Rope rope{.x = scratch.q,
+            .cosine = workspace_.cosine,
+            .sine = workspace_.sine,
+            .rows = rows,
+            .heads = heads,
+            .head_dim = head_dim,
+            .first_position = 0,
+            .backward = true};
   kernels_.rope(stream_, rope);
   rope.x = scratch.k;
   rope.heads = kv_heads;

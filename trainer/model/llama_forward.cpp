@@ -14,7 +14,12 @@ constexpr std::int64_t stage_of[projections] = {0, 0, 0, 1, 2, 2, 3};
 }  // namespace
 
 LlamaPass::LlamaPass(Stream& stream, const LlamaWeights& weights, Workspace& workspace, const Adapter* adapter)
-    : stream_(stream), kernels_(stream.device().kernels()), weights_(weights), config_(weights.config), workspace_(workspace), adapter_(adapter) {
+    : stream_(stream),
+      kernels_(stream.device().kernels()),
+      weights_(weights),
+      config_(weights.config),
+      workspace_(workspace),
+      adapter_(adapter) {
   for (std::size_t i = 0; i < weights.modules.size(); ++i) {
     workspace.pairs[i] = adapter == nullptr ? Adapter::Pair{} : adapter->pair(weights.modules[i].name);
     if (workspace.pairs[i].a == nullptr) continue;
@@ -41,23 +46,33 @@ void LlamaPass::project(std::size_t layer, Projection projection, const float* x
 }
 
 void LlamaPass::norm(const float* x, const float* gain, float* y, float* inverse_rms, std::int64_t rows) {
-  kernels_.rms_norm_forward(stream_, {.x = x, .gain = gain, .y = y, .inverse_rms = inverse_rms, .rows = rows, .width = config_.width,
+  kernels_.rms_norm_forward(stream_, {.x = x,
+                                      .gain = gain,
+                                      .y = y,
+                                      .inverse_rms = inverse_rms,
+                                      .rows = rows,
+                                      .width = config_.width,
                                       .epsilon = static_cast<float>(config_.rms_norm_epsilon)});
 }
 
 void LlamaPass::forward(std::int64_t rows, std::int64_t first_position) {
-  kernels_.embedding_forward(stream_, {.ids = workspace_.ids, .table = weights_.embedding, .y = workspace_.layers[0].input, .rows = rows,
+  kernels_.embedding_forward(stream_, {.ids = workspace_.ids,
+                                       .table = weights_.embedding,
+                                       .y = workspace_.layers[0].input,
+                                       .rows = rows,
                                        .width = config_.width});
   const std::size_t layers = workspace_.layers.size();
   for (std::size_t layer = 0; layer < layers; ++layer) {
-    layer_forward(layer, layer + 1 < layers ? workspace_.layers[layer + 1].input : workspace_.output, rows, first_position);
+    layer_forward(layer, layer + 1 < layers ? workspace_.layers[layer + 1].input : workspace_.output, rows,
+                  first_position);
   }
 }
 
 void LlamaPass::layer_forward(std::size_t layer, float* output, std::int64_t rows, std::int64_t first_position) {
   const LayerWeights& weights = weights_.layers[layer];
   const LayerActivations& kept = workspace_.layers[layer];
-  const std::int64_t width = config_.width, heads = config_.heads, kv_heads = config_.kv_heads, head_dim = config_.head_dim;
+  const std::int64_t width = config_.width, heads = config_.heads, kv_heads = config_.kv_heads,
+                     head_dim = config_.head_dim;
   float* const k = kept.k + first_position * config_.kv_width();
   float* const v = kept.v + first_position * config_.kv_width();
 
@@ -65,15 +80,29 @@ void LlamaPass::layer_forward(std::size_t layer, float* output, std::int64_t row
   project(layer, Projection::q, workspace_.normed, kept.q, rows);
   project(layer, Projection::k, workspace_.normed, k, rows);
   project(layer, Projection::v, workspace_.normed, v, rows);
-  Rope rope{.x = kept.q, .cosine = workspace_.cosine, .sine = workspace_.sine, .rows = rows, .heads = heads, .head_dim = head_dim,
-            .first_position = first_position, .backward = false};
+  Rope rope{.x = kept.q,
+            .cosine = workspace_.cosine,
+            .sine = workspace_.sine,
+            .rows = rows,
+            .heads = heads,
+            .head_dim = head_dim,
+            .first_position = first_position,
+            .backward = false};
   kernels_.rope(stream_, rope);
   rope.x = k;
   rope.heads = kv_heads;
   kernels_.rope(stream_, rope);
-  kernels_.attention_forward(stream_, {.q = kept.q, .k = kept.k, .v = kept.v, .out = kept.attended, .log_sum_exp = kept.log_sum_exp,
-                                       .rows = rows, .kv_rows = first_position + rows, .heads = heads, .kv_heads = kv_heads,
-                                       .head_dim = head_dim, .first_position = first_position,
+  kernels_.attention_forward(stream_, {.q = kept.q,
+                                       .k = kept.k,
+                                       .v = kept.v,
+                                       .out = kept.attended,
+                                       .log_sum_exp = kept.log_sum_exp,
+                                       .rows = rows,
+                                       .kv_rows = first_position + rows,
+                                       .heads = heads,
+                                       .kv_heads = kv_heads,
+                                       .head_dim = head_dim,
+                                       .first_position = first_position,
                                        .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)))});
   project(layer, Projection::o, kept.attended, kept.middle, rows);
   kernels_.add(stream_, {.x = kept.input, .y = kept.middle, .count = rows * width, .scale = 1});
@@ -81,7 +110,8 @@ void LlamaPass::layer_forward(std::size_t layer, float* output, std::int64_t row
   norm(kept.middle, weights.mlp_norm, workspace_.normed, kept.mlp_rms, rows);
   project(layer, Projection::gate, workspace_.normed, kept.gate, rows);
   project(layer, Projection::up, workspace_.normed, kept.up, rows);
-  kernels_.swiglu_forward(stream_, {.gate = kept.gate, .up = kept.up, .y = workspace_.activated, .count = rows * config_.ffn_width});
+  kernels_.swiglu_forward(
+      stream_, {.gate = kept.gate, .up = kept.up, .y = workspace_.activated, .count = rows * config_.ffn_width});
   project(layer, Projection::down, workspace_.activated, output, rows);
   kernels_.add(stream_, {.x = kept.middle, .y = output, .count = rows * width, .scale = 1});
 }
@@ -90,9 +120,19 @@ void LlamaPass::head_forward(const float* hidden, std::int64_t rows) {
   assert(rows <= head_chunk_rows);
   const HeadScratch& head = workspace_.head;
   norm(hidden, weights_.final_norm, head.normed, head.rms, rows);
-  kernels_.matmul(stream_, {.a = head.normed, .b = weights_.head, .c = head.logits, .m = rows, .n = config_.vocabulary, .k = config_.width,
-                            .lda = config_.width, .ldb = config_.width, .ldc = config_.vocabulary, .transpose_a = false, .transpose_b = true,
-                            .alpha = 1, .beta = 0});
+  kernels_.matmul(stream_, {.a = head.normed,
+                            .b = weights_.head,
+                            .c = head.logits,
+                            .m = rows,
+                            .n = config_.vocabulary,
+                            .k = config_.width,
+                            .lda = config_.width,
+                            .ldb = config_.width,
+                            .ldc = config_.vocabulary,
+                            .transpose_a = false,
+                            .transpose_b = true,
+                            .alpha = 1,
+                            .beta = 0});
 }
 
 }  // namespace ftl

@@ -1,5 +1,5 @@
-// One sequence going through a Llama: forward over the layers, the LM head on some rows, backward over the layers. A pass is
-// made of references only; weights, workspace and adapter belong to the caller.
+// One sequence going through a Llama: forward over the layers, the LM head on some rows, backward over the layers. A
+// pass is made of references only; weights, workspace and adapter belong to the caller.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +17,16 @@ class LlamaPass {
   // Looks the adapter's pairs up once. `adapter` may be null.
   LlamaPass(Stream& stream, const LlamaWeights& weights, Workspace& workspace, const Adapter* adapter);
 
-  // workspace.ids[0, rows) -> workspace.output. Row 0 is at `first_position`; keys and values before it are in the workspace.
+  // workspace.ids[0, rows) -> workspace.output. Row 0 is at `first_position`; keys and values before it are in the
+  // workspace.
   void forward(std::int64_t rows, std::int64_t first_position);
   // hidden: [rows, width], at most head_chunk_rows -> workspace.head.logits [rows, vocabulary]
   void head_forward(const float* hidden, std::int64_t rows);
-  // From workspace.head.logits overwritten by their gradient to workspace.head.d_hidden, for the rows of the last head_forward.
-  // full_gradient: where the weights' gradients are added, null in adapter mode.
+  // From workspace.head.logits overwritten by their gradient to workspace.head.d_hidden, for the rows of the last
+  // head_forward. full_gradient: where the weights' gradients are added, null in adapter mode.
   void head_backward(const float* hidden, std::int64_t rows, float* full_gradient);
-  // From workspace.backward.stream = gradient of workspace.output down to the lowest thing that is trained: the embedding
-  // when full-parameter mode (no adapter), else the lowest adapted projection.
+  // From workspace.backward.stream = gradient of workspace.output down to the lowest thing that is trained: the
+  // embedding when full-parameter mode (no adapter), else the lowest adapted projection.
   void backward(std::int64_t rows, float* gradient);
 
   // Whether the adapter has any module here; without one there is nothing to go backward to.
@@ -46,8 +47,8 @@ class LlamaPass {
   LoraLinear linear(std::size_t layer, Projection projection) const;
   void project(std::size_t layer, Projection projection, const float* x, float* y, std::int64_t rows);
   // d_x is null when nothing below needs it.
-  void project_backward(std::size_t layer, Projection projection, const float* x, const float* dy, float* d_x, bool accumulate,
-                        std::int64_t rows, float* gradient);
+  void project_backward(std::size_t layer, Projection projection, const float* x, const float* dy, float* d_x,
+                        bool accumulate, std::int64_t rows, float* gradient);
   void norm(const float* x, const float* gain, float* y, float* inverse_rms, std::int64_t rows);
   // stream += gradient through the norm; the gain's gradient in full-parameter mode
   void norm_backward(const float* x, const float* gain, const float* inverse_rms, std::int64_t rows, float* gradient);
@@ -58,7 +59,8 @@ class LlamaPass {
   const ModelConfig& config_;
   Workspace& workspace_;
   const Adapter* adapter_;
-  std::int64_t lowest_stage_ = -1;  // layer * stages + stage of the lowest adapted projection; -1: none (everything is trained)
+  std::int64_t lowest_stage_ =
+      -1;  // layer * stages + stage of the lowest adapted projection; -1: none (everything is trained)
 };
 
 }  // namespace ftl

@@ -63,7 +63,8 @@ Result<LlamaWeights> allocate_weights(Device& device, const ModelConfig& config)
   return weights;
 }
 
-// Calls write(tensor, values) for every tensor, in device memory itself on the host and through a staging buffer elsewhere.
+// Calls write(tensor, values) for every tensor, in device memory itself on the host and through a staging buffer
+// elsewhere.
 template <class Write>
 Result<Done> fill_each(Device& device, LlamaWeights& weights, Write write) {
   Result<std::unique_ptr<Stream>> stream = device.make_stream(1);
@@ -90,8 +91,8 @@ Result<Done> require_complete(const ModelConfig& config, const CheckpointReader&
       missing.push_back(weight.name);
     } else if (stored->shape != weight.shape) {
       return Failure{FaultKind::checkpoint_incomplete,
-                     fmt::format("{} is [{}] in the checkpoint, config.json calls for [{}]", weight.name, fmt::join(stored->shape, ", "),
-                                 fmt::join(weight.shape, ", ")),
+                     fmt::format("{} is [{}] in the checkpoint, config.json calls for [{}]", weight.name,
+                                 fmt::join(stored->shape, ", "), fmt::join(weight.shape, ", ")),
                      stored->file, ""};
     }
   }
@@ -99,7 +100,8 @@ Result<Done> require_complete(const ModelConfig& config, const CheckpointReader&
   const std::string where = reader.tensors().empty() ? "" : reader.tensors().front().file;
   return Failure{FaultKind::checkpoint_incomplete,
                  fmt::format("{} of {} tensors that config.json calls for are missing, the first is {}", missing.size(),
-                             weight_shapes(config).size(), missing.front()), where, ""};
+                             weight_shapes(config).size(), missing.front()),
+                 where, ""};
 }
 
 // Box-Muller: the two pairs of words of a counter give four normal values.
@@ -108,7 +110,8 @@ void fill_normal(std::span<float> values, double deviation, std::uint64_t seed, 
   for (std::size_t i = 0; i < values.size(); i += 4) {
     const std::uint64_t block = i / 4;
     const auto words = philox4x32({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), tensor,
-                                   static_cast<std::uint32_t>(RandomPurpose::weight_initialisation)}, key);
+                                   static_cast<std::uint32_t>(RandomPurpose::weight_initialisation)},
+                                  key);
     for (std::size_t j = 0; j < 4 && i + j < values.size(); ++j) {
       const double radius = deviation * std::sqrt(-2.0 * std::log(open_uniform(words[j & 2])));
       const double angle = 2.0 * std::numbers::pi * open_uniform(words[j | 1]);
@@ -134,15 +137,16 @@ Result<LlamaWeights> random_weights(Device& device, const ModelConfig& config, s
   Result<LlamaWeights> weights = allocate_weights(device, config);
   if (!weights) return weights;
   std::uint32_t index = 0;
-  auto filled = fill_each(device, *weights, [&](const TrainableTensor& tensor, std::span<float> values) -> Result<Done> {
-    if (is_norm(tensor.name)) {
-      std::fill(values.begin(), values.end(), 1.0f);
-    } else {
-      fill_normal(values, initial_deviation, seed, index);
-    }
-    ++index;
-    return Done{};
-  });
+  auto filled =
+      fill_each(device, *weights, [&](const TrainableTensor& tensor, std::span<float> values) -> Result<Done> {
+        if (is_norm(tensor.name)) {
+          std::fill(values.begin(), values.end(), 1.0f);
+        } else {
+          fill_normal(values, initial_deviation, seed, index);
+        }
+        ++index;
+        return Done{};
+      });
   if (!filled) return filled.error();
   return weights;
 }

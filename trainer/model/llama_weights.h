@@ -15,19 +15,19 @@
 namespace ftl {
 
 struct LayerWeights {
-  const float* attention_norm = nullptr;  // [width]
-  const float* mlp_norm = nullptr;        // [width]
+  const float* attention_norm = nullptr;              // [width]
+  const float* mlp_norm = nullptr;                    // [width]
   std::array<const float*, projections> linear = {};  // [out, in] each
 };
 
 struct LlamaWeights {
   ModelConfig config;
   Buffer buffer;
-  std::vector<TrainableTensor> tensors;   // sorted by name, dense
-  std::vector<LinearModule> modules;      // linear_modules(config): layer * projections + projection
-  const float* embedding = nullptr;       // [vocabulary, width]
-  const float* final_norm = nullptr;      // [width]
-  const float* head = nullptr;            // [vocabulary, width]; the embedding when tied
+  std::vector<TrainableTensor> tensors;  // sorted by name, dense
+  std::vector<LinearModule> modules;     // linear_modules(config): layer * projections + projection
+  const float* embedding = nullptr;      // [vocabulary, width]
+  const float* final_norm = nullptr;     // [width]
+  const float* head = nullptr;           // [vocabulary, width]; the embedding when tied
   std::vector<LayerWeights> layers;
 
   // Where the gradient of a weight lies in a flat gradient of the same layout.

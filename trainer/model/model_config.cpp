@@ -34,9 +34,12 @@ class ConfigObject {
     const json* value = find(key);
     if (value == nullptr && absent) return *absent;
     if (value == nullptr) return invalid(fmt::format("\"{}\" is missing", key));
-    if (!value->is_number_integer()) return invalid(fmt::format("\"{}\" is {}, must be a whole number", key, shown(*value)));
-    const bool too_large = value->is_number_unsigned() && value->get<std::uint64_t>() > static_cast<std::uint64_t>(most);
-    if (too_large || value->get<std::int64_t>() < 1) return invalid(fmt::format("\"{}\" is {}, must be 1 to {}", key, shown(*value), most));
+    if (!value->is_number_integer())
+      return invalid(fmt::format("\"{}\" is {}, must be a whole number", key, shown(*value)));
+    const bool too_large =
+        value->is_number_unsigned() && value->get<std::uint64_t>() > static_cast<std::uint64_t>(most);
+    if (too_large || value->get<std::int64_t>() < 1)
+      return invalid(fmt::format("\"{}\" is {}, must be 1 to {}", key, shown(*value), most));
     return value->get<std::int64_t>();
   }
 
@@ -48,7 +51,8 @@ class ConfigObject {
       return absent;
     }
     const double number = value->get<double>();
-    if (!(number > above && number <= most)) invalid(fmt::format("\"{}\" is {}, must be above {} and at most {}", key, shown(*value), above, most));
+    if (!(number > above && number <= most))
+      invalid(fmt::format("\"{}\" is {}, must be above {} and at most {}", key, shown(*value), above, most));
     return number;
   }
 
@@ -80,7 +84,8 @@ class ConfigObject {
 
  private:
   static std::string shown(const json& value) {
-    if (value.is_structured()) return value.is_object() ? "an object" : "a list";  // never printed: it may be deeply nested
+    if (value.is_structured())
+      return value.is_object() ? "an object" : "a list";  // never printed: it may be deeply nested
     return value.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 60);
   }
   void fail(FaultKind kind, std::string what) {
@@ -109,30 +114,37 @@ double read_rope(ConfigObject& top, const std::string& where) {
   if (inner.failure()) {
     top.invalid(fmt::format("in \"{}\": {}", key, inner.failure()->what));
   } else if (type != "default") {
-    top.unsupported(fmt::format("\"{}\" asks for RoPE scaling of type \"{}\", this version has \"default\" only", key, type));
+    top.unsupported(
+        fmt::format("\"{}\" asks for RoPE scaling of type \"{}\", this version has \"default\" only", key, type));
   }
   return theta;
 }
 
 void require_plain_llama(ConfigObject& top) {
   const std::string activation = top.text("hidden_act", "silu");
-  if (activation != "silu") top.unsupported(fmt::format("\"hidden_act\" is \"{}\", the llama family here has \"silu\" only", activation));
+  if (activation != "silu")
+    top.unsupported(fmt::format("\"hidden_act\" is \"{}\", the llama family here has \"silu\" only", activation));
   for (const char* key : {"attention_bias", "mlp_bias"}) {
-    if (top.flag(key, false)) top.unsupported(fmt::format("\"{}\" is true, linear layers with a bias are not in this version", key));
+    if (top.flag(key, false))
+      top.unsupported(fmt::format("\"{}\" is true, linear layers with a bias are not in this version", key));
   }
-  if (top.find("quantization_config") != nullptr) top.unsupported("\"quantization_config\" is set, quantized weights are not in this version");
+  if (top.find("quantization_config") != nullptr)
+    top.unsupported("\"quantization_config\" is set, quantized weights are not in this version");
 }
 
 void require_consistent(ConfigObject& top, const ModelConfig& config) {
   if (top.failure()) return;
   if (config.heads % config.kv_heads != 0) {
-    top.invalid(fmt::format("\"num_attention_heads\" is {}, which \"num_key_value_heads\" = {} does not divide", config.heads, config.kv_heads));
+    top.invalid(fmt::format("\"num_attention_heads\" is {}, which \"num_key_value_heads\" = {} does not divide",
+                            config.heads, config.kv_heads));
   }
   if (top.find("head_dim") == nullptr && config.width % config.heads != 0) {
-    top.invalid(fmt::format("\"hidden_size\" is {}, which \"num_attention_heads\" = {} does not divide, and there is no \"head_dim\"",
-                            config.width, config.heads));
+    top.invalid(fmt::format(
+        "\"hidden_size\" is {}, which \"num_attention_heads\" = {} does not divide, and there is no \"head_dim\"",
+        config.width, config.heads));
   }
-  if (config.head_dim % 2 != 0) top.invalid(fmt::format("the head dimension is {}, RoPE needs an even number", config.head_dim));
+  if (config.head_dim % 2 != 0)
+    top.invalid(fmt::format("the head dimension is {}, RoPE needs an even number", config.head_dim));
   if (config.query_width() > largest_width) {
     top.invalid(fmt::format("heads x head_dim is {}, must be at most {}", config.query_width(), largest_width));
   }
@@ -142,13 +154,18 @@ void require_consistent(ConfigObject& top, const ModelConfig& config) {
 
 Result<ModelConfig> parse_model_config(const std::string& text, const std::string& name) {
   const json document = json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (document.is_discarded()) return Failure{FaultKind::model_config_invalid, fmt::format("the file is not valid JSON ({} bytes)", text.size()), name, ""};
-  if (!document.is_object()) return Failure{FaultKind::model_config_invalid, "the file is JSON, but not an object", name, ""};
+  if (document.is_discarded())
+    return Failure{FaultKind::model_config_invalid, fmt::format("the file is not valid JSON ({} bytes)", text.size()),
+                   name, ""};
+  if (!document.is_object())
+    return Failure{FaultKind::model_config_invalid, "the file is JSON, but not an object", name, ""};
   ConfigObject top(document, name);
   ModelConfig config;
   config.family = top.text("model_type", "");
   if (config.family.empty()) top.invalid("\"model_type\" is missing");
-  if (config.family != "llama") top.unsupported(fmt::format("\"model_type\" is \"{}\", this version has \"llama\" only", config.family.substr(0, 60)));
+  if (config.family != "llama")
+    top.unsupported(
+        fmt::format("\"model_type\" is \"{}\", this version has \"llama\" only", config.family.substr(0, 60)));
   require_plain_llama(top);
   config.vocabulary = top.whole("vocab_size", largest_vocabulary);
   config.width = top.whole("hidden_size", largest_width);
@@ -174,15 +191,18 @@ Result<ModelConfig> read_model_config(Files& files, const std::string& model_dir
 }
 
 std::vector<WeightShape> weight_shapes(const ModelConfig& config) {
-  std::vector<WeightShape> shapes = {{"model.embed_tokens.weight", {config.vocabulary, config.width}}, {"model.norm.weight", {config.width}}};
+  std::vector<WeightShape> shapes = {{"model.embed_tokens.weight", {config.vocabulary, config.width}},
+                                     {"model.norm.weight", {config.width}}};
   if (!config.tied_embeddings) shapes.push_back({"lm_head.weight", {config.vocabulary, config.width}});
   for (std::int64_t layer = 0; layer < config.layers; ++layer) {
     for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) {
       shapes.push_back({fmt::format("model.layers.{}.{}.weight", layer, norm), {config.width}});
     }
   }
-  for (const LinearModule& module : linear_modules(config)) shapes.push_back({module.name + ".weight", {module.out, module.in}});
-  std::sort(shapes.begin(), shapes.end(), [](const WeightShape& one, const WeightShape& other) { return one.name < other.name; });
+  for (const LinearModule& module : linear_modules(config))
+    shapes.push_back({module.name + ".weight", {module.out, module.in}});
+  std::sort(shapes.begin(), shapes.end(),
+            [](const WeightShape& one, const WeightShape& other) { return one.name < other.name; });
   return shapes;
 }
 

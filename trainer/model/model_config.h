@@ -12,10 +12,10 @@
 namespace ftl {
 
 struct ModelConfig {
-  std::string family;                 // "llama"
+  std::string family;  // "llama"
   std::int64_t vocabulary = 0;
-  std::int64_t width = 0;             // hidden_size
-  std::int64_t ffn_width = 0;         // intermediate_size
+  std::int64_t width = 0;      // hidden_size
+  std::int64_t ffn_width = 0;  // intermediate_size
   std::int64_t layers = 0;
   std::int64_t heads = 0;
   std::int64_t kv_heads = 0;
@@ -36,7 +36,8 @@ struct WeightShape {
 };
 // Every tensor the architecture calls for, sorted by name (byte order, as std::string compares).
 std::vector<WeightShape> weight_shapes(const ModelConfig& config);
-// Every linear layer that can carry an adapter, in the order of PyTorch's named_modules(). The output embedding is none of them.
+// Every linear layer that can carry an adapter, in the order of PyTorch's named_modules(). The output embedding is none
+// of them.
 std::vector<LinearModule> linear_modules(const ModelConfig& config);
 // Values of all weights together.
 std::int64_t weight_count(const ModelConfig& config);

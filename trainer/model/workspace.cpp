@@ -110,7 +110,8 @@ std::int64_t Workspace::bytes(const ModelConfig& config, const WorkspacePlan& pl
   return static_cast<std::int64_t>(counted.place(nullptr, config, plan));
 }
 
-Result<std::unique_ptr<Workspace>> Workspace::make(Device& device, const ModelConfig& config, const WorkspacePlan& plan) {
+Result<std::unique_ptr<Workspace>> Workspace::make(Device& device, const ModelConfig& config,
+                                                   const WorkspacePlan& plan) {
   assert(plan.max_rows >= 1);
   std::unique_ptr<Workspace> workspace(new Workspace);
   Result<Buffer> memory = device.allocate(static_cast<std::size_t>(bytes(config, plan)));

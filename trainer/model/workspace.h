@@ -1,5 +1,6 @@
-// All memory that one sequence in flight needs, in one arena that is planned once. The plan is walked twice by the same code:
-// without memory to learn the size, then with memory to place the pointers; so the predicted size is the allocated size.
+// All memory that one sequence in flight needs, in one arena that is planned once. The plan is walked twice by the same
+// code: without memory to learn the size, then with memory to place the pointers; so the predicted size is the
+// allocated size.
 #pragma once
 
 #include <array>
@@ -22,51 +23,51 @@ inline constexpr std::size_t projections = 7;
 // What a layer keeps for backward (training), or for the layer itself only (all layers share it, but for k and v).
 // Normed inputs and the SwiGLU product are not kept: backward computes them again, which is cheap.
 struct LayerActivations {
-  float* input = nullptr;            // [rows, width] residual stream at the entrance
-  float* middle = nullptr;           // [rows, width] after attention
-  float* attention_rms = nullptr;    // [rows] inverse
-  float* mlp_rms = nullptr;          // [rows] inverse
-  float* q = nullptr;                // [rows, heads, head_dim] rotated
-  float* k = nullptr;                // [rows, kv_heads, head_dim] rotated; also the key cache of decode()
-  float* v = nullptr;                // [rows, kv_heads, head_dim]; also the value cache
-  float* attended = nullptr;         // [rows, heads, head_dim]
-  float* log_sum_exp = nullptr;      // [heads, rows]
-  float* gate = nullptr;             // [rows, ffn_width]
-  float* up = nullptr;               // [rows, ffn_width]
+  float* input = nullptr;                    // [rows, width] residual stream at the entrance
+  float* middle = nullptr;                   // [rows, width] after attention
+  float* attention_rms = nullptr;            // [rows] inverse
+  float* mlp_rms = nullptr;                  // [rows] inverse
+  float* q = nullptr;                        // [rows, heads, head_dim] rotated
+  float* k = nullptr;                        // [rows, kv_heads, head_dim] rotated; also the key cache of decode()
+  float* v = nullptr;                        // [rows, kv_heads, head_dim]; also the value cache
+  float* attended = nullptr;                 // [rows, heads, head_dim]
+  float* log_sum_exp = nullptr;              // [heads, rows]
+  float* gate = nullptr;                     // [rows, ffn_width]
+  float* up = nullptr;                       // [rows, ffn_width]
   std::array<float*, projections> low = {};  // [rows, rank] x A^T of each adapted projection
 };
 
 // Gradients of activations, shared by all layers; training only.
 struct BackwardScratch {
-  float* stream = nullptr;       // [rows, width] of the residual stream
-  float* normed = nullptr;       // [rows, width]
+  float* stream = nullptr;  // [rows, width] of the residual stream
+  float* normed = nullptr;  // [rows, width]
   float* q = nullptr;
   float* k = nullptr;
   float* v = nullptr;
-  float* attended = nullptr;     // [rows, heads, head_dim]
-  float* attention = nullptr;    // attention_scratch_floats()
-  float* activated = nullptr;    // [rows, ffn_width]
-  float* up = nullptr;           // [rows, ffn_width]; the gradient of gate takes the place of the SwiGLU product
-  float* low = nullptr;          // [rows, rank]
+  float* attended = nullptr;   // [rows, heads, head_dim]
+  float* attention = nullptr;  // attention_scratch_floats()
+  float* activated = nullptr;  // [rows, ffn_width]
+  float* up = nullptr;         // [rows, ffn_width]; the gradient of gate takes the place of the SwiGLU product
+  float* low = nullptr;        // [rows, rank]
 };
 
 // The LM head works on at most this many rows at a time, so that memory for logits is bounded.
 inline constexpr std::int64_t head_chunk_rows = 128;
 
 struct HeadScratch {
-  float* hidden = nullptr;       // [chunk, width] gathered rows of the last residual stream
-  float* normed = nullptr;       // [chunk, width]
-  float* rms = nullptr;          // [chunk] inverse
-  float* logits = nullptr;       // [chunk, vocabulary]
-  float* d_hidden = nullptr;     // [chunk, width], training only
-  float* d_normed = nullptr;     // [chunk, width], training only
-  float* loss_sums = nullptr;    // one a chunk
+  float* hidden = nullptr;     // [chunk, width] gathered rows of the last residual stream
+  float* normed = nullptr;     // [chunk, width]
+  float* rms = nullptr;        // [chunk] inverse
+  float* logits = nullptr;     // [chunk, vocabulary]
+  float* d_hidden = nullptr;   // [chunk, width], training only
+  float* d_normed = nullptr;   // [chunk, width], training only
+  float* loss_sums = nullptr;  // one a chunk
 };
 
 struct WorkspacePlan {
   std::int64_t max_rows = 0;
   bool training = false;
-  std::int64_t rank = 0;         // 0: no adapter
+  std::int64_t rank = 0;  // 0: no adapter
 };
 
 class Workspace {
@@ -77,15 +78,15 @@ class Workspace {
   const WorkspacePlan& plan() const { return plan_; }
   std::int64_t allocated_bytes() const { return static_cast<std::int64_t>(memory_.bytes()); }
 
-  std::int32_t* ids = nullptr;      // [rows]
+  std::int32_t* ids = nullptr;        // [rows]
   std::int32_t* rows_used = nullptr;  // [rows] ascending positions that have a target
-  std::int32_t* targets = nullptr;  // [rows] of those positions
-  float* cosine = nullptr;          // [rows, head_dim / 2]
-  float* sine = nullptr;            // [rows, head_dim / 2]
+  std::int32_t* targets = nullptr;    // [rows] of those positions
+  float* cosine = nullptr;            // [rows, head_dim / 2]
+  float* sine = nullptr;              // [rows, head_dim / 2]
   std::vector<LayerActivations> layers;
-  float* output = nullptr;          // [rows, width] residual stream after the last layer
-  float* normed = nullptr;          // [rows, width]
-  float* activated = nullptr;       // [rows, ffn_width] silu(gate) * up
+  float* output = nullptr;     // [rows, width] residual stream after the last layer
+  float* normed = nullptr;     // [rows, width]
+  float* activated = nullptr;  // [rows, ffn_width] silu(gate) * up
   BackwardScratch backward;
   HeadScratch head;
 

@@ -1,5 +1,6 @@
-// AdamW over the flat buffer of all trainable values, with the clipping of torch.nn.utils.clip_grad_norm_ folded into the
-// factor that the gradients are multiplied by, so each value is read once. A step whose gradient is not finite changes nothing.
+// AdamW over the flat buffer of all trainable values, with the clipping of torch.nn.utils.clip_grad_norm_ folded into
+// the factor that the gradients are multiplied by, so each value is read once. A step whose gradient is not finite
+// changes nothing.
 #pragma once
 
 #include <cstdint>
@@ -24,20 +25,22 @@ struct AdamWSettings {
 };
 
 struct UpdateReport {
-  double gradient_norm = 0;           // of the scaled gradient, before clipping
+  double gradient_norm = 0;            // of the scaled gradient, before clipping
   std::int64_t non_finite_index = -1;  // floats from the beginning of the flat gradient; -1: all are finite
-  std::string non_finite_tensor;      // which tensor that is in
+  std::string non_finite_tensor;       // which tensor that is in
 };
 
 class AdamWOptimizer {
  public:
-  // `layout`: Adapter::layout() or Llama::weights(), dense and in memory order; the device must outlive the optimizer. Moments
-  // begin as zero.
-  static Result<AdamWOptimizer> create(Device& device, std::span<const TrainableTensor> layout, const AdamWSettings& settings);
+  // `layout`: Adapter::layout() or Llama::weights(), dense and in memory order; the device must outlive the optimizer.
+  // Moments begin as zero.
+  static Result<AdamWOptimizer> create(Device& device, std::span<const TrainableTensor> layout,
+                                       const AdamWSettings& settings);
 
-  // Update number `step`, counted from 1. `gradient`: floats, laid out like the parameters; `gradient_factor` multiplies it
-  // first (1 / supervised tokens of the global batch).
-  Result<UpdateReport> step(Stream& stream, const float* gradient, double gradient_factor, std::int64_t step, double learning_rate);
+  // Update number `step`, counted from 1. `gradient`: floats, laid out like the parameters; `gradient_factor`
+  // multiplies it first (1 / supervised tokens of the global batch).
+  Result<UpdateReport> step(Stream& stream, const float* gradient, double gradient_factor, std::int64_t step,
+                            double learning_rate);
   // The norm and the first value that is not finite, without an update.
   Result<UpdateReport> measure(Stream& stream, const float* gradient, double gradient_factor);
 
@@ -63,8 +66,8 @@ class AdamWOptimizer {
   std::int64_t count_ = 0;
   Buffer exp_avg_;
   Buffer exp_avg_sq_;
-  Buffer square_sum_;   // double
-  Buffer non_finite_;   // int64
+  Buffer square_sum_;  // double
+  Buffer non_finite_;  // int64
 };
 
 }  // namespace ftl

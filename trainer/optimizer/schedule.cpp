@@ -12,7 +12,8 @@ Result<ScheduleKind> schedule_named(const std::string& name) {
   if (name == "constant" || name == "constant_with_warmup") return ScheduleKind::constant;
   if (name == "linear") return ScheduleKind::linear;
   if (name == "cosine") return ScheduleKind::cosine;
-  return Failure{FaultKind::config_invalid_value, fmt::format("lr_scheduler_type is \"{}\", must be constant, linear or cosine", name),
+  return Failure{FaultKind::config_invalid_value,
+                 fmt::format("lr_scheduler_type is \"{}\", must be constant, linear or cosine", name),
                  "lr_scheduler_type", ""};
 }
 
