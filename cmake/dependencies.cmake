@@ -16,11 +16,6 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 find_library(FTL_OPENBLAS NAMES openblas PATH_SUFFIXES openblas-pthread REQUIRED)
 find_path(FTL_OPENBLAS_INCLUDE NAMES cblas-openblas.h openblas_config.h PATH_SUFFIXES openblas-pthread openblas REQUIRED)
 
-find_package(MPI COMPONENTS CXX)
-if(NOT MPI_CXX_FOUND)
-  message(STATUS "ftlaunch: no MPI here: libftl_mpi.so is left out, runs have one rank")
-endif()
-
 set(FTL_HAVE_CUDA OFF)
 if(FTL_CUDA)
   include(CheckLanguage)

@@ -13,7 +13,7 @@ std::string checkpoints_of(const ProcessSpec& spec) { return spec.run_directory 
 
 std::int64_t newest_hot_step(const ProcessSpec& spec) {
   std::int64_t newest = 0;
-  for (std::int32_t rank = 0; rank < std::max(spec.world.value, 64); ++rank) {
+  for (std::int32_t rank = 0; rank < std::max(spec.world.value, hot_state_files_at_most); ++rank) {
     Result<std::optional<TrainerState>> state = inspect_hot_state(spec.hot_state_path(Rank{rank}));
     if (state && *state && (*state)->run_identity == spec.run_identity) newest = std::max(newest, (*state)->step);
   }

@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "comm/backend.h"
@@ -65,7 +66,7 @@ Result<std::string> read_text(const std::string& path) {
 
 MakeCommunicatorResult join_world(const ProcessSpec& spec, Rank rank) {
   if (spec.backend == "none") return make_solo_communicator();
-  return load_backend(spec.backend, library_directory(), BackendOptions{rank, spec.world});
+  return make_communicator(spec.backend, library_directory(), BackendOptions{.rank = rank, .world = spec.world});
 }
 
 Result<TrainingOutcome> run_rank(const ProcessSpec& spec, Rank rank, FlightRecorder& recorder, const ReportPipe& report,

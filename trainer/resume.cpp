@@ -1,5 +1,6 @@
 #include "trainer/resume.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -13,8 +14,10 @@ constexpr std::string_view hot_prefix = "hot:";
 Result<TrainerState> restore_hot(const RankContext& context, const ProcessSpec& spec, std::int64_t step, std::span<const TrainableView> views) {
   const std::int32_t own = context.communicator.rank().value;
   Failure last{FaultKind::checkpoint_corrupt, fmt::format("no hot state of step {} is complete on this node", step), spec.state_directory, ""};
-  for (std::int32_t i = 0; i < spec.world.value; ++i) {
-    const std::string path = spec.hot_state_path(Rank{(own + i) % spec.world.value});
+  // The files may be those of an earlier, larger world.
+  const std::int32_t files = std::max(spec.world.value, hot_state_files_at_most);
+  for (std::int32_t i = 0; i < files; ++i) {
+    const std::string path = spec.hot_state_path(Rank{(own + i) % files});
     Result<std::optional<TrainerState>> found = inspect_hot_state(path);
     if (!found || !*found || (*found)->step != step) continue;
     Result<TrainerState> state = read_hot_state(path, step, views);

@@ -80,23 +80,6 @@ AdapterOptions adapter_options(const RunConfig& config) {
   return {config.lora_rank, config.lora_alpha, config.use_rslora, config.lora_target};
 }
 
-std::vector<LinearModule> linear_modules(const ModelConfig& model) {
-  std::vector<LinearModule> modules;
-  const std::int64_t q = model.heads * model.head_dim;
-  const std::int64_t kv = model.kv_heads * model.head_dim;
-  for (std::int64_t layer = 0; layer < model.layers; ++layer) {
-    const std::string prefix = fmt::format("model.layers.{}.", layer);
-    modules.push_back({prefix + "self_attn.q_proj", model.width, q});
-    modules.push_back({prefix + "self_attn.k_proj", model.width, kv});
-    modules.push_back({prefix + "self_attn.v_proj", model.width, kv});
-    modules.push_back({prefix + "self_attn.o_proj", q, model.width});
-    modules.push_back({prefix + "mlp.gate_proj", model.width, model.ffn_width});
-    modules.push_back({prefix + "mlp.up_proj", model.width, model.ffn_width});
-    modules.push_back({prefix + "mlp.down_proj", model.ffn_width, model.width});
-  }
-  return modules;
-}
-
 std::int64_t longest_example(const ExampleSet& examples) {
   std::size_t longest = 2;
   for (const Example& example : examples.train) longest = std::max(longest, example.ids.size());

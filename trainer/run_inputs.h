@@ -28,7 +28,6 @@ struct RunInputs {
 };
 
 AdapterOptions adapter_options(const RunConfig& config);
-std::vector<LinearModule> linear_modules(const ModelConfig& config);
 std::int64_t parameters_of(const ModelConfig& config);
 
 // Loads everything but the weights. Stops at the first failure.

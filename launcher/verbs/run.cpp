@@ -1,0 +1,242 @@
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "checkpoints/files.h"
+#include "launcher/last_verdict.h"
+#include "launcher/progress.h"
+#include "launcher/resume_choice.h"
+#include "launcher/run_directory.h"
+#include "launcher/run_directory_state.h"
+#include "launcher/run_record.h"
+#include "launcher/running_again.h"
+#include "launcher/shell.h"
+#include "launcher/verbs/command_line.h"
+#include "launcher/verbs/dry_run.h"
+#include "launcher/verbs/run_options.h"
+#include "launcher/verbs/verb.h"
+
+namespace ftl {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string environment_or_empty(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+// What the directory says about the run before; empty in a new directory.
+Result<std::optional<PreviousRun>> previous_run(const std::string& directory) {
+  const std::optional<std::string> text = read_run(directory);
+  const std::optional<StoredStatus> status = read_status(directory);
+  if (!text || !status) return std::optional<PreviousRun>();
+  Result<RunRecord> record = run_record_from_json(*text);
+  if (!record) return record.error();
+  PreviousRun previous;
+  previous.state = std::string(name_of(status->status.state));
+  previous.step = status->status.step;
+  previous.config = record->config;
+  previous.inputs_hash = record->inputs_hash;
+  previous.injected = record->injected;
+  if (const std::optional<LastVerdict> verdict = last_verdict(directory)) {
+    previous.last_verdict = verdict->kind;
+    previous.last_verdict_retryable = verdict->retryable;
+    previous.last_fix = verdict->fix;
+  }
+  return std::optional<PreviousRun>(std::move(previous));
+}
+
+// Moves what an earlier run left into previous/<n>/: starting over deletes nothing of the user's.
+Result<Done> set_aside(const std::string& directory) {
+  std::error_code error;
+  int number = 1;
+  fs::path aside;
+  do {
+    aside = fs::path(directory) / "previous" / std::to_string(number++);
+  } while (fs::exists(aside, error));
+  fs::create_directories(aside, error);
+  std::vector<fs::path> entries;
+  for (const auto& entry : fs::directory_iterator(directory, error)) entries.push_back(entry.path());
+  for (const fs::path& entry : entries) {
+    const std::string name = entry.filename().string();
+    if (name == "previous" || name == ".lock") continue;
+    fs::rename(entry, aside / name, error);
+    if (error) return Failure{FaultKind::usage_error, fmt::format("{} cannot be set aside: {}", entry.string(), error.message()), directory, "use another output_dir"};
+  }
+  return Done{};
+}
+
+// Faults that have fired in this run are not planted again, as often as they fired.
+std::vector<FaultSpec> still_to_fire(std::vector<FaultSpec> faults, const std::string& directory) {
+  for (const std::string& fired : fired_faults(directory)) {
+    for (FaultSpec& fault : faults) {
+      if (fault.text == fired && fault.times > 0) {
+        --fault.times;
+        break;
+      }
+    }
+  }
+  std::erase_if(faults, [](const FaultSpec& fault) { return fault.times <= 0; });
+  return faults;
+}
+
+ProcessSpec spec_of(const RunConfig& config, const PreflightOutcome& preflight, const RunDirectory& directory, const std::string& state) {
+  const Placement& placement = preflight.placement;
+  ProcessSpec spec;
+  spec.run_id = directory.run_id();
+  spec.world = WorldSize{placement.world};
+  spec.ranks_per_node = placement.ranks_per_node;
+  spec.backend = placement.backend;
+  spec.threads_per_rank = placement.threads_per_rank;
+  spec.run_directory = directory.path();
+  spec.state_directory = state;
+  spec.run_identity = run_identity(config, preflight.survey.inputs_hash);
+  spec.expected_platform = preflight.survey.platform;
+  spec.micro_batch = config.per_device_train_batch_size;
+  spec.config_json = to_json(config);
+  return spec;
+}
+
+std::int64_t shared_memory_needed(const PreflightOutcome& preflight) {
+  constexpr std::int64_t ring_and_library = 6 << 20;   // a rank's flight recorder and its share of the MPI library's segments
+  std::int64_t bytes = 0;
+  for (const MemoryItem& item : preflight.survey.memory) {
+    if (item.name.find("shared memory") != std::string::npos) bytes += item.bytes;
+  }
+  return preflight.placement.world * (bytes + ring_and_library);
+}
+
+// The first attempt honours --resume STEP|PATH; later ones take the newest state, which is then this command's own.
+class ResumeChooser {
+ public:
+  ResumeChooser(ProcessSpec spec, std::string wanted, Progress& progress) : spec_(std::move(spec)), wanted_(std::move(wanted)), progress_(progress) {}
+
+  Result<std::string> operator()(Attempt) {
+    const bool named = !wanted_.empty() && wanted_ != "auto" && wanted_ != "never" && wanted_ != "force";
+    Result<ResumeChoice> choice = named ? named_state(files_, spec_, wanted_) : Result<ResumeChoice>(newest_state(files_, spec_));
+    wanted_.clear();
+    if (!choice) return choice.error();
+    for (const std::string& note : choice->passed_over) progress_.always_say(note);
+    if (!choice->resume_from.empty()) progress_.say(fmt::format("resuming from step {} ({})", choice->step, choice->resume_from));
+    if (named) drop_hot_state();
+    return choice->resume_from;
+  }
+
+ private:
+  // Hot state is newer than a step that the user goes back to.
+  void drop_hot_state() const {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(spec_.state_directory + "/hot", error)) fs::remove(entry.path(), error);
+  }
+
+  PosixFiles files_;
+  ProcessSpec spec_;
+  std::string wanted_;
+  Progress& progress_;
+};
+
+ShellOptions shell_options(const RunConfig& config, const ProcessSpec& spec, const PreflightOutcome& preflight, std::vector<FaultSpec> faults,
+                           Attempt first) {
+  ShellOptions options;
+  options.supervisor.world = spec.world;
+  options.supervisor.watchdog = config.watchdog;
+  options.supervisor.recovery = config.recovery;
+  options.supervisor.micro_batch = spec.micro_batch;
+  options.supervisor.faults = std::move(faults);
+  options.supervisor.first_attempt = first;
+  options.spec = spec;
+  options.engine = preflight.placement.engine == "mpirun" ? EngineKind::mpirun : EngineKind::local;
+  options.keeper = binary_directory() + "/ftkeeper";
+  options.rank_program = {binary_directory() + "/fttrain"};
+  return options;
+}
+
+Result<int> launch(const RunOptions& options, const ReadConfig& read, const PreflightOutcome& preflight, std::vector<FaultSpec> faults) {
+  const RunConfig& config = read.config;
+  Result<RunDirectory> directory = RunDirectory::open(config.output_dir);
+  if (!directory) return directory.error();
+  Result<std::optional<PreviousRun>> previous = previous_run(directory->path());
+  if (!previous && config.resume != "never") return previous.error();
+  const StartDecision decision =
+      previous ? decide_start(*previous, {config, preflight.survey.inputs_hash, options.inject}) : StartDecision{StartMode::start_over, "", {}};
+  Progress progress({::isatty(STDOUT_FILENO) == 1, ::isatty(STDOUT_FILENO) == 1 && environment_or_empty("NO_COLOR").empty(), options.quiet,
+                     config.logging_steps}, stdout);
+  if (decision.failure) return *decision.failure;
+  if (!decision.message.empty()) progress.always_say(decision.message);
+  if (decision.mode == StartMode::already_finished) return 0;
+  if (decision.mode == StartMode::start_over) {
+    const std::string path = directory->path();
+    if (Result<Done> moved = set_aside(path); !moved) return moved.error();
+    directory = RunDirectory::open(path);
+    if (!directory) return directory.error();
+  }
+  reclaim_state(environment_or_empty("FTL_STATE_DIR"), false);
+  Result<std::string> state = claim_state_directory({environment_or_empty("FTL_STATE_DIR"), directory->run_id(), directory->path(), shared_memory_needed(preflight)});
+  if (!state) return state.error();
+
+  const RunRecord record{config, preflight.placement, preflight.survey.inputs_hash, preflight.survey.platform, options.inject, utc_now()};
+  if (Result<Done> written = directory->write_run(to_json(record)); !written) return written.error();
+  const ProcessSpec spec = spec_of(config, preflight, *directory, *state);
+  ResumeChooser chooser(spec, config.resume, progress);
+  ShellCallbacks callbacks{[&chooser](Attempt attempt) { return chooser(attempt); }};
+  const ShellOptions shell = shell_options(config, spec, preflight, still_to_fire(std::move(faults), directory->path()), directory->next_attempt());
+  return run_shell(shell, callbacks, *directory, progress);
+}
+
+// --apply-fix: the last verdict's fix as further --set options.
+ConfigOrCode with_fix_applied(RunOptions& options, const RunConfig& config) {
+  const std::optional<LastVerdict> verdict = last_verdict(config.output_dir);
+  const std::vector<std::string> settings = verdict ? settings_in(verdict->fix) : std::vector<std::string>();
+  if (settings.empty()) {
+    return {std::nullopt, refuse(Failure{FaultKind::usage_error, "there is no verdict whose fix can be applied as --set", config.output_dir,
+                                         "leave --apply-fix out and mend what the verdict says by hand"})};
+  }
+  for (const std::string& setting : settings) {
+    std::printf("applying the fix: --set %s\n", setting.c_str());
+    options.set.push_back(setting);
+  }
+  return read_run_options(options);
+}
+
+void announce(const ReadConfig& read, const PreflightOutcome& preflight) {
+  for (const std::string& note : read.notes) std::printf("note: %s\n", note.c_str());
+  for (const std::string& warning : preflight.found.warnings) std::printf("warning: %s\n", warning.c_str());
+  const Survey& survey = preflight.survey;
+  std::puts(fmt::format("{}; {} of {} parameters trainable; {} examples, {} steps; {} rank(s), backend {}, {} thread(s) each", survey.model,
+                        survey.trainable_parameters, survey.model_parameters, survey.train_examples, survey.steps, preflight.placement.world,
+                        preflight.placement.backend, preflight.placement.threads_per_rank).c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int run_run(const Arguments& arguments) {
+  CLI::App app("Checks, launches, watches and recovers a fine-tuning run.", "ftlaunch run");
+  RunOptions options;
+  add_run_options(app, options);
+  if (auto code = parse(app, arguments)) return *code;
+  ConfigOrCode read = read_run_options(options);
+  if (read.read && options.apply_fix) read = with_fix_applied(options, read.read->config);
+  if (!read.read) return read.code;
+  const RunConfig& config = read.read->config;
+  Result<std::vector<FaultSpec>> faults = planted_faults(options, place(config, cores_of_machine()));
+  if (!faults) return refuse(faults.error());
+  const PreflightOutcome preflight = run_preflight(config);
+  if (preflight.exit_code != 0) {
+    refuse(preflight.found.failures);
+    return preflight.exit_code;
+  }
+  if (options.dry_run || config.backend == "fake") return print_dry_run(*read.read, preflight, options.json);
+  if (!options.quiet) announce(*read.read, preflight);
+  Result<int> code = launch(options, *read.read, preflight, std::move(*faults));
+  return code ? *code : refuse(code.error());
+}
+
+}  // namespace ftl
