@@ -25,7 +25,9 @@ class Descriptor {
   explicit Descriptor(int number) : number_(number) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { if (number_ >= 0) ::close(number_); }
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
   int get() const { return number_; }
   // The last chance of a network file system to report that a write was lost.
   int close_now() { return ::close(std::exchange(number_, -1)); }
@@ -36,7 +38,8 @@ class Descriptor {
 
 int open_again(const std::string& path, int flags, mode_t mode = 0) {
   int number = -1;
-  do number = ::open(path.c_str(), flags | O_CLOEXEC, mode); while (number < 0 && errno == EINTR);
+  do number = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+  while (number < 0 && errno == EINTR);
   return number;
 }
 
@@ -55,13 +58,14 @@ Failure failed(const std::string& path, const char* action, int error, std::size
   const std::string reason = std::generic_category().message(error);
   if (error == ENOSPC || error == EDQUOT) {
     return {FaultKind::storage_full,
-            fmt::format("cannot {} {} bytes: {} ({} bytes are free)", action, wanted, reason, free_bytes_at(path)), path, ""};
+            fmt::format("cannot {} {} bytes: {} ({} bytes are free)", action, wanted, reason, free_bytes_at(path)),
+            path, ""};
   }
   return {FaultKind::file_not_found, fmt::format("cannot {}: {}", action, reason), path, ""};
 }
 
 int write_all(int descriptor, std::span<const std::byte> bytes) {
-  constexpr std::size_t largest_call = std::size_t{1} << 30;   // Linux writes at most 2 GiB at once
+  constexpr std::size_t largest_call = std::size_t{1} << 30;  // Linux writes at most 2 GiB at once
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor, bytes.data(), std::min(bytes.size(), largest_call));
     if (written < 0) {
@@ -75,7 +79,8 @@ int write_all(int descriptor, std::span<const std::byte> bytes) {
 
 int sync(int descriptor) {
   int result = 0;
-  do result = ::fsync(descriptor); while (result != 0 && errno == EINTR);
+  do result = ::fsync(descriptor);
+  while (result != 0 && errno == EINTR);
   return result == 0 ? 0 : errno;
 }
 
@@ -84,7 +89,8 @@ Result<std::size_t> size_of_regular(const Descriptor& file, const std::string& p
   if (file.get() < 0) return failed(path, "read", errno);
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) return failed(path, "read", errno);
-  if (!S_ISREG(status.st_mode)) return Failure{FaultKind::file_not_found, "cannot read: it is not a regular file", path, ""};
+  if (!S_ISREG(status.st_mode))
+    return Failure{FaultKind::file_not_found, "cannot read: it is not a regular file", path, ""};
   return static_cast<std::size_t>(status.st_size);
 }
 
@@ -101,7 +107,7 @@ Result<Done> PosixFiles::write(const std::string& path, std::span<const std::spa
   if (error == 0 && file.close_now() != 0 && errno != EINTR) error = errno;
   if (error == 0) return Done{};
   Failure failure = failed(path, "write", error, wanted);
-  ::unlink(path.c_str());   // half a file helps nobody and holds space that is wanted elsewhere
+  ::unlink(path.c_str());  // half a file helps nobody and holds space that is wanted elsewhere
   return failure;
 }
 
@@ -115,8 +121,9 @@ Result<std::string> PosixFiles::read(const std::string& path, std::size_t limit)
   for (;;) {
     if (*size > limit || text.size() > limit) {
       return Failure{FaultKind::file_not_found,
-                     fmt::format("cannot read: the file has {} bytes, at most {} are accepted", std::max(*size, text.size()), limit), path,
-                     "check that the path names the file that is meant"};
+                     fmt::format("cannot read: the file has {} bytes, at most {} are accepted",
+                                 std::max(*size, text.size()), limit),
+                     path, "check that the path names the file that is meant"};
     }
     const ssize_t got = ::read(file.get(), block.data(), block.size());
     if (got < 0 && errno == EINTR) continue;
@@ -170,7 +177,8 @@ Result<std::vector<std::string>> PosixFiles::list(const std::string& directory) 
   std::error_code error;
   std::vector<std::string> names;
   fs::directory_iterator entry(directory, error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) names.push_back(entry->path().filename().string());
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error))
+    names.push_back(entry->path().filename().string());
   if (error) return failed(directory, "list the directory", error.value());
   std::sort(names.begin(), names.end());
   return names;

@@ -1,5 +1,5 @@
-// The file system as checkpoints use it. Seam: POSIX here; in tests a wrapper that fills up, tears writes, flips bits or
-// forgets what was not synced.
+// The file system as checkpoints use it. Seam: POSIX here; in tests a wrapper that fills up, tears writes, flips bits
+// or forgets what was not synced.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,8 @@
 
 namespace ftl {
 
-// Read-only bytes of a whole file: a private mapping that is unmapped with the last copy. Empty files give an empty span.
+// Read-only bytes of a whole file: a private mapping that is unmapped with the last copy. Empty files give an empty
+// span.
 struct MappedFile {
   std::shared_ptr<const void> owner;
   std::span<const std::byte> bytes;
@@ -23,7 +24,8 @@ struct MappedFile {
 class Files {
  public:
   virtual ~Files() = default;
-  // Creates or replaces `path`, writes the parts one after another, syncs. storage_full on ENOSPC/EDQUOT. Not atomic by itself.
+  // Creates or replaces `path`, writes the parts one after another, syncs. storage_full on ENOSPC/EDQUOT. Not atomic by
+  // itself.
   virtual Result<Done> write(const std::string& path, std::span<const std::span<const std::byte>> parts) = 0;
   // Whole file, at most `limit` bytes (a larger file is a failure, not a truncation).
   virtual Result<std::string> read(const std::string& path, std::size_t limit) = 0;
@@ -49,7 +51,8 @@ class PosixFiles final : public Files {
   bool exists(const std::string& path) override;
 };
 
-// Writes `<path>.tmp-<pid>`, syncs, renames over `path`, syncs the directory: readers see the old bytes or the new, never a mixture.
+// Writes `<path>.tmp-<pid>`, syncs, renames over `path`, syncs the directory: readers see the old bytes or the new,
+// never a mixture.
 Result<Done> write_atomically(Files& files, const std::string& path, std::string_view text);
 
 }  // namespace ftl

@@ -1,5 +1,6 @@
-// One file of node-local memory: a page that says for which tensors it is and which attempt owns it, then two slots. A save goes
-// into the slot that does not hold the newest step: its header is cleared, the values follow, the header comes last.
+// One file of node-local memory: a page that says for which tensors it is and which attempt owns it, then two slots. A
+// save goes into the slot that does not hold the newest step: its header is cleared, the values follow, the header
+// comes last.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -24,40 +25,46 @@
 namespace ftl {
 namespace {
 
-constexpr std::uint64_t magic = 0x31304554'41545348ull;   // "HSTATE01"
+constexpr std::uint64_t magic = 0x31304554'41545348ull;  // "HSTATE01"
 constexpr std::size_t page = 4096;
 constexpr std::uint64_t most_data = std::uint64_t{1} << 42;
 
 struct FileHeader {
-  std::uint64_t magic;            // written last when the file is made
-  std::uint64_t data_bytes;       // of a slot, without its header and state block
-  std::uint64_t layout[2];        // hash over names and shapes
-  std::int32_t owner_attempt;     // a save by an older attempt writes nothing
+  std::uint64_t magic;         // written last when the file is made
+  std::uint64_t data_bytes;    // of a slot, without its header and state block
+  std::uint64_t layout[2];     // hash over names and shapes
+  std::int32_t owner_attempt;  // a save by an older attempt writes nothing
   std::int32_t reserved;
 };
 struct SlotHeader {
-  std::uint64_t sequence;         // 0: nothing complete in here
+  std::uint64_t sequence;  // 0: nothing complete in here
   std::int64_t step;
   std::int32_t attempt;
   std::int32_t reserved;
   std::uint64_t length;
-  std::uint64_t checksum[2];      // over the fields above, the state block and the values
+  std::uint64_t checksum[2];  // over the fields above, the state block and the values
 };
 static_assert(std::is_trivially_copyable_v<FileHeader> && sizeof(FileHeader) <= page && sizeof(SlotHeader) <= page);
-static_assert(std::atomic_ref<std::uint64_t>::is_always_lock_free && std::atomic_ref<std::int32_t>::is_always_lock_free);
+static_assert(std::atomic_ref<std::uint64_t>::is_always_lock_free &&
+              std::atomic_ref<std::int32_t>::is_always_lock_free);
 
 using Hasher = std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)>;
 Hasher new_hasher() { return Hasher(XXH3_createState(), &XXH3_freeState); }
 
-std::uint64_t slot_bytes(std::uint64_t data_bytes) { return (page + state_block_bytes + data_bytes + page - 1) / page * page; }
-std::uint64_t slot_offset(std::uint64_t data_bytes, int slot) { return page + static_cast<std::uint64_t>(slot) * slot_bytes(data_bytes); }
+std::uint64_t slot_bytes(std::uint64_t data_bytes) {
+  return (page + state_block_bytes + data_bytes + page - 1) / page * page;
+}
+std::uint64_t slot_offset(std::uint64_t data_bytes, int slot) {
+  return page + static_cast<std::uint64_t>(slot) * slot_bytes(data_bytes);
+}
 std::uint64_t file_bytes(std::uint64_t data_bytes) { return slot_offset(data_bytes, 2); }
 
 struct Layout {
   std::uint64_t data_bytes = 0;
   std::uint64_t hash[2] = {0, 0};
   bool matches(const FileHeader& header) const {
-    return header.magic == magic && header.data_bytes == data_bytes && header.layout[0] == hash[0] && header.layout[1] == hash[1];
+    return header.magic == magic && header.data_bytes == data_bytes && header.layout[0] == hash[0] &&
+           header.layout[1] == hash[1];
   }
 };
 
@@ -92,7 +99,8 @@ bool is_sealed(SlotHeader header, std::span<const std::byte> state_and_data) {
 }
 
 Failure cannot(const std::string& path, const char* action, int error) {
-  return {FaultKind::file_not_found, fmt::format("cannot {} the hot state: {}", action, std::generic_category().message(error)), path, ""};
+  return {FaultKind::file_not_found,
+          fmt::format("cannot {} the hot state: {}", action, std::generic_category().message(error)), path, ""};
 }
 
 struct Descriptor {
@@ -100,21 +108,26 @@ struct Descriptor {
   explicit Descriptor(int n) : number(n) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { if (number >= 0) ::close(number); }
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
 };
 
 // Every page exists before the first save: a place that is full says so now, not by SIGBUS in the middle of a run.
 Result<Done> reserve(const Descriptor& file, const std::string& path, std::uint64_t wanted) {
   int error = ::ftruncate(file.number, static_cast<off_t>(wanted)) == 0 ? 0 : errno;
   if (error == 0) {
-    do error = ::posix_fallocate(file.number, 0, static_cast<off_t>(wanted)); while (error == EINTR);
+    do error = ::posix_fallocate(file.number, 0, static_cast<off_t>(wanted));
+    while (error == EINTR);
   }
   if (error == 0) return Done{};
   struct statvfs room {};
   const bool is_known = ::fstatvfs(file.number, &room) == 0;
   return Failure{FaultKind::node_state_too_small,
                  fmt::format("the hot state needs {} bytes, {} are free: {}", wanted,
-                             is_known ? std::to_string(static_cast<std::uint64_t>(room.f_bavail) * room.f_frsize) : "an unknown number", std::generic_category().message(error)),
+                             is_known ? std::to_string(static_cast<std::uint64_t>(room.f_bavail) * room.f_frsize)
+                                      : "an unknown number",
+                             std::generic_category().message(error)),
                  path, ""};
 }
 
@@ -151,12 +164,15 @@ bool copy_slot(int file, const FileHeader& header, int slot, SlotCopy& copy) {
 
 std::array<std::uint64_t, 2> sequences(int file, const FileHeader& header) {
   std::array<std::uint64_t, 2> both{};
-  for (int slot = 0; slot < 2; ++slot) (void)read_at(file, &both[static_cast<std::size_t>(slot)], sizeof(std::uint64_t), slot_offset(header.data_bytes, slot));
+  for (int slot = 0; slot < 2; ++slot)
+    (void)read_at(file, &both[static_cast<std::size_t>(slot)], sizeof(std::uint64_t),
+                  slot_offset(header.data_bytes, slot));
   return both;
 }
 
-// The newest complete slot that `accepts` takes. While a writer is at work the second slot may have become invalid after the
-// first was read, so a look during which anything moved is repeated; the best of all looks is taken in the end.
+// The newest complete slot that `accepts` takes. While a writer is at work the second slot may have become invalid
+// after the first was read, so a look during which anything moved is repeated; the best of all looks is taken in the
+// end.
 template <class Accepts>
 std::optional<SlotCopy> newest(int file, const FileHeader& header, Accepts accepts) {
   constexpr int looks = 64;
@@ -165,9 +181,11 @@ std::optional<SlotCopy> newest(int file, const FileHeader& header, Accepts accep
     const std::array<std::uint64_t, 2> before = sequences(file, header);
     for (int slot = 0; slot < 2; ++slot) {
       SlotCopy copy;
-      if (copy_slot(file, header, slot, copy) && accepts(copy) && (!best || copy.header.sequence > best->header.sequence)) best = std::move(copy);
+      if (copy_slot(file, header, slot, copy) && accepts(copy) &&
+          (!best || copy.header.sequence > best->header.sequence))
+        best = std::move(copy);
     }
-    if (before == sequences(file, header)) break;   // nobody is writing: it will not get better
+    if (before == sequences(file, header)) break;  // nobody is writing: it will not get better
   }
   return best;
 }
@@ -179,15 +197,23 @@ Result<std::optional<FileHeader>> read_header(const Descriptor& file, const std:
   struct stat status {};
   if (::fstat(file.number, &status) != 0) return cannot(path, "open", errno);
   FileHeader header{};
-  if (!S_ISREG(status.st_mode)) return Failure{FaultKind::checkpoint_corrupt, "the hot state is not a regular file", path, ""};
-  if (status.st_size == 0 || !read_at(file.number, &header, sizeof header, 0) || header.magic == 0) return std::optional<FileHeader>();
-  if (header.magic != magic || header.data_bytes > most_data || file_bytes(header.data_bytes) > static_cast<std::uint64_t>(status.st_size)) {
-    return Failure{FaultKind::checkpoint_corrupt, fmt::format("the hot state's header is garbage, or its file of {} bytes was cut short", status.st_size), path, ""};
+  if (!S_ISREG(status.st_mode))
+    return Failure{FaultKind::checkpoint_corrupt, "the hot state is not a regular file", path, ""};
+  if (status.st_size == 0 || !read_at(file.number, &header, sizeof header, 0) || header.magic == 0)
+    return std::optional<FileHeader>();
+  if (header.magic != magic || header.data_bytes > most_data ||
+      file_bytes(header.data_bytes) > static_cast<std::uint64_t>(status.st_size)) {
+    return Failure{
+        FaultKind::checkpoint_corrupt,
+        fmt::format("the hot state's header is garbage, or its file of {} bytes was cut short", status.st_size), path,
+        ""};
   }
   return std::optional(header);
 }
 
-Descriptor open_to_read(const std::string& path) { return Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)); }
+Descriptor open_to_read(const std::string& path) {
+  return Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+}
 
 }  // namespace
 
@@ -196,13 +222,17 @@ struct HotState::Mapping {
   std::size_t length = 0;
   std::int32_t attempt = 0;
   Layout layout;
-  std::uint64_t sequence = 0;   // of the newest complete slot
+  std::uint64_t sequence = 0;  // of the newest complete slot
   int next_slot = 0;
   Hasher hasher = new_hasher();
 
-  ~Mapping() { if (start != nullptr) ::munmap(start, length); }
+  ~Mapping() {
+    if (start != nullptr) ::munmap(start, length);
+  }
   FileHeader& header() { return *reinterpret_cast<FileHeader*>(start); }
-  SlotHeader& slot(int number) { return *reinterpret_cast<SlotHeader*>(start + slot_offset(layout.data_bytes, number)); }
+  SlotHeader& slot(int number) {
+    return *reinterpret_cast<SlotHeader*>(start + slot_offset(layout.data_bytes, number));
+  }
   bool is_owner() { return std::atomic_ref(header().owner_attempt).load(std::memory_order_acquire) <= attempt; }
 
   // Makes the file anew for these tensors: what it held cannot be meant for them.
@@ -243,10 +273,13 @@ Result<HotState> HotState::open(const std::string& path, std::int32_t attempt, s
   struct stat status {};
   if (::fstat(file.number, &status) != 0) return cannot(path, "open", errno);
   // Never shrunk: an older attempt that still has it mapped would die of SIGBUS.
-  const std::uint64_t wanted = std::max<std::uint64_t>(file_bytes(mapping->layout.data_bytes), static_cast<std::uint64_t>(status.st_size));
+  const std::uint64_t wanted =
+      std::max<std::uint64_t>(file_bytes(mapping->layout.data_bytes), static_cast<std::uint64_t>(status.st_size));
   if (Result<Done> reserved = reserve(file, path, wanted); !reserved) {
-    if (status.st_size == 0) ::unlink(path.c_str());
-    else (void)::ftruncate(file.number, status.st_size);
+    if (status.st_size == 0)
+      ::unlink(path.c_str());
+    else
+      (void)::ftruncate(file.number, status.st_size);
     return reserved.error();
   }
   void* const start = ::mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_SHARED, file.number, 0);
@@ -255,8 +288,10 @@ Result<HotState> HotState::open(const std::string& path, std::int32_t attempt, s
   mapping->length = wanted;
   const bool is_fenced = mapping->header().magic == magic && !mapping->is_owner();
   if (!is_fenced) {
-    if (mapping->layout.matches(mapping->header())) std::atomic_ref(mapping->header().owner_attempt).store(attempt, std::memory_order_release);
-    else mapping->format();
+    if (mapping->layout.matches(mapping->header()))
+      std::atomic_ref(mapping->header().owner_attempt).store(attempt, std::memory_order_release);
+    else
+      mapping->format();
     mapping->find_newest();
   }
   return HotState(mapping.release());
@@ -270,7 +305,7 @@ void HotState::save(std::span<const TrainableView> tensors, const TrainerState& 
   std::array<std::byte, state_block_bytes> block;
   if (!pack(state, block)) return;
   std::atomic_ref(slot.sequence).store(0, std::memory_order_release);
-  std::atomic_thread_fence(std::memory_order_seq_cst);   // the values must not be seen before the cleared header
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // the values must not be seen before the cleared header
   XXH3_128bits_reset(map.hasher.get());
   // The checksum is of the source: whatever else happens to the copy, a mixture is not blessed.
   const auto append = [&](const void* from, std::size_t count) {
@@ -279,18 +314,21 @@ void HotState::save(std::span<const TrainableView> tensors, const TrainerState& 
     at += count;
   };
   append(block.data(), block.size());
-  std::uint64_t left = map.layout.data_bytes;   // the caller's tensors may not leave the slot, whatever they are
+  std::uint64_t left = map.layout.data_bytes;  // the caller's tensors may not leave the slot, whatever they are
   for (const TrainableView& tensor : tensors) {
-    for (std::span<const float> values : {std::span<const float>(tensor.values), std::span<const float>(tensor.exp_avg), std::span<const float>(tensor.exp_avg_sq)}) {
+    for (std::span<const float> values : {std::span<const float>(tensor.values), std::span<const float>(tensor.exp_avg),
+                                          std::span<const float>(tensor.exp_avg_sq)}) {
       if (values.size_bytes() > left) return;
       append(values.data(), values.size_bytes());
       left -= values.size_bytes();
     }
   }
-  if (left != 0 || !map.is_owner()) return;   // a newer attempt came meanwhile: nothing is published
+  if (left != 0 || !map.is_owner()) return;  // a newer attempt came meanwhile: nothing is published
   SlotHeader header{map.sequence + 1, state.step, map.attempt, 0, state_block_bytes + map.layout.data_bytes, {0, 0}};
   seal(header, map.hasher.get());
-  std::memcpy(reinterpret_cast<std::byte*>(&slot) + sizeof header.sequence, reinterpret_cast<const std::byte*>(&header) + sizeof header.sequence, sizeof header - sizeof header.sequence);
+  std::memcpy(reinterpret_cast<std::byte*>(&slot) + sizeof header.sequence,
+              reinterpret_cast<const std::byte*>(&header) + sizeof header.sequence,
+              sizeof header - sizeof header.sequence);
   std::atomic_ref(slot.sequence).store(header.sequence, std::memory_order_release);
   ++map.sequence;
   map.next_slot = 1 - map.next_slot;
@@ -305,17 +343,22 @@ Result<std::optional<TrainerState>> inspect_hot_state(const std::string& path) {
   return slot ? unpack(slot->state()) : std::optional<TrainerState>();
 }
 
-Result<TrainerState> read_hot_state(const std::string& path, std::int64_t step, std::span<const TrainableView> tensors) {
-  const auto corrupt = [&](std::string what) { return Failure{FaultKind::checkpoint_corrupt, std::move(what), path, ""}; };
+Result<TrainerState> read_hot_state(const std::string& path, std::int64_t step,
+                                    std::span<const TrainableView> tensors) {
+  const auto corrupt = [&](std::string what) {
+    return Failure{FaultKind::checkpoint_corrupt, std::move(what), path, ""};
+  };
   const Descriptor file = open_to_read(path);
   const Result<std::optional<FileHeader>> header = read_header(file, path);
   if (!header) return header.error();
   if (!*header) return corrupt("there is no hot state");
   if (!layout_of(tensors).matches(**header)) return corrupt("the hot state is of other tensors than this run's");
-  const std::optional<SlotCopy> slot = newest(file.number, **header, [&](const SlotCopy& copy) { return copy.header.step == step; });
+  const std::optional<SlotCopy> slot =
+      newest(file.number, **header, [&](const SlotCopy& copy) { return copy.header.step == step; });
   if (!slot) return corrupt(fmt::format("the hot state holds no complete copy of step {}", step));
   std::optional<TrainerState> state = unpack(slot->state());
-  if (!state || state->step != step) return corrupt(fmt::format("the hot state of step {} has a garbled state block", step));
+  if (!state || state->step != step)
+    return corrupt(fmt::format("the hot state of step {} has a garbled state block", step));
   const std::byte* from = slot->data().data();
   for (const TrainableView& tensor : tensors) {
     for (std::span<float> values : {tensor.values, tensor.exp_avg, tensor.exp_avg_sq}) {

@@ -5,8 +5,8 @@
 #include <set>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <xxhash.h>
+#include <nlohmann/json.hpp>
 
 namespace ftl {
 namespace {
@@ -15,10 +15,13 @@ constexpr const char* schema = "ftlaunch.checkpoint/1";
 constexpr std::size_t largest_manifest = std::size_t{1} << 20;
 
 bool is_file_name(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name.size() <= 255 && name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+  return !name.empty() && name != "." && name != ".." && name.size() <= 255 && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
 }
 
-bool is_checksum(const std::string& text) { return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos; }
+bool is_checksum(const std::string& text) {
+  return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
 
 bool read_whole_number(const nlohmann::json& object, const char* name, std::uint64_t most, std::uint64_t& into) {
   const auto found = object.find(name);
@@ -35,22 +38,30 @@ bool read_text(const nlohmann::json& object, const char* name, std::string& into
 }
 
 bool read_file(const nlohmann::json& item, ManifestFile& file) {
-  return item.is_object() && read_text(item, "name", file.name) && is_file_name(file.name) && file.name != manifest_name &&
-         read_whole_number(item, "bytes", INT64_MAX, file.bytes) && read_text(item, "xxh3_128", file.xxh3_128) && is_checksum(file.xxh3_128);
+  return item.is_object() && read_text(item, "name", file.name) && is_file_name(file.name) &&
+         file.name != manifest_name && read_whole_number(item, "bytes", INT64_MAX, file.bytes) &&
+         read_text(item, "xxh3_128", file.xxh3_128) && is_checksum(file.xxh3_128);
 }
 
 }  // namespace
 
 std::string to_json(const Manifest& manifest) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const ManifestFile& file : manifest.files) list.push_back({{"name", file.name}, {"bytes", file.bytes}, {"xxh3_128", file.xxh3_128}});
-  const nlohmann::ordered_json json = {{"schema", schema}, {"step", manifest.step}, {"attempt", manifest.attempt}, {"weights", manifest.weights}, {"files", list}};
+  for (const ManifestFile& file : manifest.files)
+    list.push_back({{"name", file.name}, {"bytes", file.bytes}, {"xxh3_128", file.xxh3_128}});
+  const nlohmann::ordered_json json = {{"schema", schema},
+                                       {"step", manifest.step},
+                                       {"attempt", manifest.attempt},
+                                       {"weights", manifest.weights},
+                                       {"files", list}};
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 Result<Manifest> read_manifest(Files& files, const std::string& directory) {
   const std::string path = directory + "/" + manifest_name;
-  const auto corrupt = [&](std::string what) { return Failure{FaultKind::checkpoint_corrupt, std::move(what), path, ""}; };
+  const auto corrupt = [&](std::string what) {
+    return Failure{FaultKind::checkpoint_corrupt, std::move(what), path, ""};
+  };
   if (!files.exists(path)) return corrupt("the checkpoint has no manifest.json, so it was never complete");
   const Result<std::string> text = files.read(path, largest_manifest);
   if (!text) return corrupt("manifest.json cannot be read: " + text.error().what);
@@ -75,7 +86,8 @@ Result<Manifest> read_manifest(Files& files, const std::string& directory) {
     if (!names.insert(file.name).second) return corrupt(fmt::format("manifest.json names {} twice", file.name));
     manifest.files.push_back(std::move(file));
   }
-  for (const std::string& needed : {manifest.weights, std::string("optimizer.safetensors"), std::string("trainer_state.json")}) {
+  for (const std::string& needed :
+       {manifest.weights, std::string("optimizer.safetensors"), std::string("trainer_state.json")}) {
     if (!names.count(needed)) return corrupt(fmt::format("manifest.json does not name {}", needed));
   }
   return manifest;

@@ -1,5 +1,5 @@
-// manifest.json: what a durable checkpoint consists of, with the size and checksum of every file. It is written last and judged
-// first; its names are names of files beside it and nothing else.
+// manifest.json: what a durable checkpoint consists of, with the size and checksum of every file. It is written last
+// and judged first; its names are names of files beside it and nothing else.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,13 @@ inline constexpr const char* manifest_name = "manifest.json";
 struct ManifestFile {
   std::string name;
   std::uint64_t bytes = 0;
-  std::string xxh3_128;             // 32 hexadecimal digits
+  std::string xxh3_128;  // 32 hexadecimal digits
   bool operator==(const ManifestFile&) const = default;
 };
 struct Manifest {
   std::int64_t step = 0;
-  std::int32_t attempt = 0;         // that wrote it
-  std::string weights;              // the name of the weights' file, one of `files`
+  std::int32_t attempt = 0;  // that wrote it
+  std::string weights;       // the name of the weights' file, one of `files`
   std::vector<ManifestFile> files;
 };
 

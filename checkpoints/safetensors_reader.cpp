@@ -21,11 +21,14 @@ class SafetensorsReader final : public CheckpointReader {
 
   Result<std::span<const std::byte>> bytes(const std::string& name) const override {
     const TensorInfo* tensor = find(name);
-    if (tensor == nullptr) return Failure{FaultKind::checkpoint_incomplete, fmt::format("the checkpoint has no tensor \"{}\"", name), "", ""};
+    if (tensor == nullptr)
+      return Failure{FaultKind::checkpoint_incomplete, fmt::format("the checkpoint has no tensor \"{}\"", name), "",
+                     ""};
     if (!tensor->unsupported_dtype.empty()) {
       return Failure{FaultKind::model_family_unsupported,
-                     fmt::format("tensor \"{}\" has the dtype {}; F32, BF16 and F16 are supported", name, tensor->unsupported_dtype), tensor->file,
-                     "use the weights in BF16, F16 or F32"};
+                     fmt::format("tensor \"{}\" has the dtype {}; F32, BF16 and F16 are supported", name,
+                                 tensor->unsupported_dtype),
+                     tensor->file, "use the weights in BF16, F16 or F32"};
     }
     return spans_[static_cast<std::size_t>(tensor - tensors_.data())];
   }
@@ -39,7 +42,8 @@ class SafetensorsReader final : public CheckpointReader {
     if (!header) return header.error();
     for (SafetensorsEntry& entry : header->entries) {
       if (!wanted(entry.info.name)) continue;
-      found_.emplace_back(std::move(entry.info), file->bytes.subspan(header->data_begin + entry.begin, entry.end - entry.begin));
+      found_.emplace_back(std::move(entry.info),
+                          file->bytes.subspan(header->data_begin + entry.begin, entry.end - entry.begin));
     }
     files_.push_back(std::move(*file));
     return Done{};
@@ -58,16 +62,19 @@ class SafetensorsReader final : public CheckpointReader {
   std::vector<MappedFile> files_;
   std::vector<std::pair<TensorInfo, std::span<const std::byte>>> found_;
   std::vector<TensorInfo> tensors_;
-  std::vector<std::span<const std::byte>> spans_;   // of tensors_, in the same order
+  std::vector<std::span<const std::byte>> spans_;  // of tensors_, in the same order
 };
 
-using WeightMap = std::map<std::string, std::vector<std::string>>;   // shard -> its tensors, sorted
+using WeightMap = std::map<std::string, std::vector<std::string>>;  // shard -> its tensors, sorted
 
-Failure bad_index(const std::string& path, std::string what) { return {FaultKind::safetensors_corrupt, std::move(what), path, ""}; }
+Failure bad_index(const std::string& path, std::string what) {
+  return {FaultKind::safetensors_corrupt, std::move(what), path, ""};
+}
 
 // A name from a file opens only files beside it.
 bool stays_in_directory(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
 }
 
 Result<WeightMap> read_index(Files& files, const std::string& path) {
@@ -80,13 +87,16 @@ Result<WeightMap> read_index(Files& files, const std::string& path) {
   const nlohmann::json index = nlohmann::json::parse(*text, nullptr, false);
   if (!index.is_object()) return bad_index(path, "the index is not a JSON object");
   const auto map = index.find("weight_map");
-  if (map == index.end() || !map->is_object() || map->empty()) return bad_index(path, "the index has no weight_map, or an empty one");
+  if (map == index.end() || !map->is_object() || map->empty())
+    return bad_index(path, "the index has no weight_map, or an empty one");
   WeightMap shards;
   for (const auto& [tensor, shard] : map->items()) {
     if (!shard.is_string()) return bad_index(path, fmt::format("weight_map of \"{}\" is not a file name", tensor));
     const std::string& name = shard.get_ref<const std::string&>();
     if (!stays_in_directory(name)) {
-      return bad_index(path, fmt::format("weight_map of \"{}\" is \"{}\", which is no name of a file in the model's directory", tensor, name));
+      return bad_index(
+          path, fmt::format("weight_map of \"{}\" is \"{}\", which is no name of a file in the model's directory",
+                            tensor, name));
     }
     shards[name].push_back(tensor);
   }
@@ -95,12 +105,14 @@ Result<WeightMap> read_index(Files& files, const std::string& path) {
 
 Result<std::unique_ptr<CheckpointReader>> open_one(Files& files, const std::string& path) {
   auto reader = std::make_unique<SafetensorsReader>();
-  if (Result<Done> added = reader->add(files, path, [](const std::string&) { return true; }); !added) return added.error();
+  if (Result<Done> added = reader->add(files, path, [](const std::string&) { return true; }); !added)
+    return added.error();
   reader->finish();
   return std::unique_ptr<CheckpointReader>(std::move(reader));
 }
 
-Result<std::unique_ptr<CheckpointReader>> open_sharded(Files& files, const std::string& directory, const std::string& index) {
+Result<std::unique_ptr<CheckpointReader>> open_sharded(Files& files, const std::string& directory,
+                                                       const std::string& index) {
   const Result<WeightMap> shards = read_index(files, index);
   if (!shards) return shards.error();
   auto reader = std::make_unique<SafetensorsReader>();
@@ -108,7 +120,9 @@ Result<std::unique_ptr<CheckpointReader>> open_sharded(Files& files, const std::
     const std::string path = directory + "/" + shard;
     if (!files.exists(path)) {
       return Failure{FaultKind::checkpoint_incomplete,
-                     fmt::format("shard {} is missing; the index names {} shards and puts {} tensors into this one", shard, shards->size(), tensors.size()), path, ""};
+                     fmt::format("shard {} is missing; the index names {} shards and puts {} tensors into this one",
+                                 shard, shards->size(), tensors.size()),
+                     path, ""};
     }
     std::vector<std::string> unseen = tensors;
     const auto wanted = [&](const std::string& name) {
@@ -120,7 +134,8 @@ Result<std::unique_ptr<CheckpointReader>> open_sharded(Files& files, const std::
     if (Result<Done> added = reader->add(files, path, wanted); !added) return added.error();
     if (!unseen.empty()) {
       return Failure{FaultKind::checkpoint_incomplete,
-                     fmt::format("shard {} lacks {} of the {} tensors that the index puts into it, first \"{}\"", shard, unseen.size(), tensors.size(), unseen.front()),
+                     fmt::format("shard {} lacks {} of the {} tensors that the index puts into it, first \"{}\"", shard,
+                                 unseen.size(), tensors.size(), unseen.front()),
                      path, ""};
     }
   }
@@ -138,7 +153,8 @@ std::int64_t element_count(const TensorInfo& tensor) {
 
 const TensorInfo* CheckpointReader::find(const std::string& name) const {
   const std::vector<TensorInfo>& all = tensors();
-  const auto place = std::lower_bound(all.begin(), all.end(), name, [](const TensorInfo& tensor, const std::string& n) { return tensor.name < n; });
+  const auto place = std::lower_bound(all.begin(), all.end(), name,
+                                      [](const TensorInfo& tensor, const std::string& n) { return tensor.name < n; });
   return place != all.end() && place->name == name ? &*place : nullptr;
 }
 
@@ -147,7 +163,10 @@ Result<Done> CheckpointReader::read_f32(const std::string& name, std::span<float
   if (!stored) return stored.error();
   const TensorInfo& tensor = *find(name);
   if (static_cast<std::size_t>(element_count(tensor)) != into.size()) {
-    return Failure{FaultKind::internal_error, fmt::format("tensor \"{}\" has {} elements, room is for {}", name, element_count(tensor), into.size()), tensor.file, ""};
+    return Failure{
+        FaultKind::internal_error,
+        fmt::format("tensor \"{}\" has {} elements, room is for {}", name, element_count(tensor), into.size()),
+        tensor.file, ""};
   }
   if (into.empty()) return Done{};
   if (tensor.dtype == DType::f32) {
@@ -155,12 +174,14 @@ Result<Done> CheckpointReader::read_f32(const std::string& name, std::span<float
     return Done{};
   }
   if (tensor.dtype != DType::bf16 && tensor.dtype != DType::f16) {
-    return Failure{FaultKind::model_family_unsupported, fmt::format("tensor \"{}\" has the dtype {}, which is no floating-point type", name, name_of(tensor.dtype)),
-                   tensor.file, "use the weights in BF16, F16 or F32"};
+    return Failure{
+        FaultKind::model_family_unsupported,
+        fmt::format("tensor \"{}\" has the dtype {}, which is no floating-point type", name, name_of(tensor.dtype)),
+        tensor.file, "use the weights in BF16, F16 or F32"};
   }
   const bool is_bf16 = tensor.dtype == DType::bf16;
   for (std::size_t i = 0; i < into.size(); ++i) {
-    std::uint16_t half = 0;   // copied: a file may place halves at odd addresses
+    std::uint16_t half = 0;  // copied: a file may place halves at odd addresses
     std::memcpy(&half, stored->data() + 2 * i, sizeof half);
     into[i] = is_bf16 ? bf16_to_f32(half) : f16_to_f32(half);
   }
@@ -173,7 +194,8 @@ Result<std::unique_ptr<CheckpointReader>> open_safetensors(Files& files, const s
   const std::string single = path + "/model.safetensors", index = path + "/model.safetensors.index.json";
   if (files.exists(single)) return open_one(files, single);
   if (files.exists(index)) return open_sharded(files, path, index);
-  return Failure{FaultKind::checkpoint_incomplete, "the directory has neither model.safetensors nor model.safetensors.index.json", path,
+  return Failure{FaultKind::checkpoint_incomplete,
+                 "the directory has neither model.safetensors nor model.safetensors.index.json", path,
                  "name a Hugging Face model directory in safetensors format"};
 }
 

@@ -10,7 +10,8 @@
 namespace ftl {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "safetensors is little-endian, and tensors are written as they lie in memory");
+static_assert(std::endian::native == std::endian::little,
+              "safetensors is little-endian, and tensors are written as they lie in memory");
 
 // The place of a dtype in the reference implementation's enum, which its writer sorts by.
 int reference_order(DType dtype) {
@@ -42,7 +43,8 @@ std::string json_text(const std::string& text) {
 }
 
 Failure not_writable(const TensorToWrite& tensor, const std::string& why) {
-  return {FaultKind::internal_error, fmt::format("tensor {} cannot be written: {}", json_text(tensor.name), why), "", ""};
+  return {FaultKind::internal_error, fmt::format("tensor {} cannot be written: {}", json_text(tensor.name), why), "",
+          ""};
 }
 
 }  // namespace
@@ -53,7 +55,8 @@ std::vector<std::span<const std::byte>> SafetensorsImage::parts() const {
   return all;
 }
 
-Result<SafetensorsImage> lay_out_safetensors(std::vector<TensorToWrite> tensors, const std::map<std::string, std::string>& metadata) {
+Result<SafetensorsImage> lay_out_safetensors(std::vector<TensorToWrite> tensors,
+                                             const std::map<std::string, std::string>& metadata) {
   std::sort(tensors.begin(), tensors.end(), [](const TensorToWrite& a, const TensorToWrite& b) {
     const int left = reference_order(a.dtype), right = reference_order(b.dtype);
     return left != right ? left > right : a.name < b.name;
@@ -61,7 +64,8 @@ Result<SafetensorsImage> lay_out_safetensors(std::vector<TensorToWrite> tensors,
   std::string json = "{";
   if (!metadata.empty()) {
     json += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata) json += (json.back() == '{' ? "" : ",") + json_text(key) + ":" + json_text(value);
+    for (const auto& [key, value] : metadata)
+      json += (json.back() == '{' ? "" : ",") + json_text(key) + ":" + json_text(value);
     json += "}";
   }
   SafetensorsImage image;
@@ -70,20 +74,24 @@ Result<SafetensorsImage> lay_out_safetensors(std::vector<TensorToWrite> tensors,
   for (const TensorToWrite& tensor : tensors) {
     std::int64_t bytes = size_in_bytes(tensor.dtype);
     for (std::int64_t extent : tensor.shape) {
-      if (extent < 0 || __builtin_mul_overflow(bytes, extent, &bytes)) return not_writable(tensor, "its shape is impossible");
+      if (extent < 0 || __builtin_mul_overflow(bytes, extent, &bytes))
+        return not_writable(tensor, "its shape is impossible");
     }
     if (static_cast<std::size_t>(bytes) != tensor.bytes.size()) {
       return not_writable(tensor, fmt::format("its shape needs {} bytes, it has {}", bytes, tensor.bytes.size()));
     }
-    json += fmt::format("{}{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", json.size() == 1 ? "" : ",", json_text(tensor.name),
-                        format_name(tensor.dtype), fmt::join(tensor.shape, ","), offset, offset + tensor.bytes.size());
+    json += fmt::format("{}{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
+                        json.size() == 1 ? "" : ",", json_text(tensor.name), format_name(tensor.dtype),
+                        fmt::join(tensor.shape, ","), offset, offset + tensor.bytes.size());
     offset += tensor.bytes.size();
     if (!tensor.bytes.empty()) image.data.push_back(tensor.bytes);
     names.push_back(tensor.name);
   }
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());
-  if (twice != names.end()) return Failure{FaultKind::internal_error, fmt::format("tensor {} is to be written twice", json_text(*twice)), "", ""};
+  if (twice != names.end())
+    return Failure{FaultKind::internal_error, fmt::format("tensor {} is to be written twice", json_text(*twice)), "",
+                   ""};
   json += "}";
   json.resize((json.size() + 7) / 8 * 8, ' ');
   const std::uint64_t length = json.size();

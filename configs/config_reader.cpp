@@ -26,7 +26,9 @@ class ConfigBuilder {
     given_.clear();
     if (root.shape == ConfigNode::Shape::null) return;
     if (root.shape != ConfigNode::Shape::mapping) {
-      failures.push_back({FaultKind::config_invalid_value, fmt::format("the configuration is {}: a mapping of keys is wanted", shown(root)), root.where.empty() ? where : root.where, ""});
+      failures.push_back({FaultKind::config_invalid_value,
+                          fmt::format("the configuration is {}: a mapping of keys is wanted", shown(root)),
+                          root.where.empty() ? where : root.where, ""});
       return;
     }
     read_mapping(root, "");
@@ -35,7 +37,8 @@ class ConfigBuilder {
   void override_with(const std::string& text) {
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0) {
-      failures.push_back({FaultKind::usage_error, fmt::format("--set {}: key=value is wanted", shown(text)), "--set", "write --set key.sub=value"});
+      failures.push_back({FaultKind::usage_error, fmt::format("--set {}: key=value is wanted", shown(text)), "--set",
+                          "write --set key.sub=value"});
       return;
     }
     const std::string name = text.substr(0, equals), where = fmt::format("--set {}", name);
@@ -51,19 +54,29 @@ class ConfigBuilder {
   // Rules between keys. Ranks get a configuration that has passed them.
   void judge_whole() {
     require(!config.model_name_or_path.empty(), "model_name_or_path", "name the directory of the base model");
-    require(!config.datasets.empty(), "datasets", "name at least one data set: datasets: [{path: data.jsonl, type: alpaca}]");
-    for (std::size_t i = 0; i < config.datasets.size(); ++i) require(!config.datasets[i].path.empty(), fmt::format("datasets[{}].path", i), "name the data set's file");
+    require(!config.datasets.empty(), "datasets",
+            "name at least one data set: datasets: [{path: data.jsonl, type: alpaca}]");
+    for (std::size_t i = 0; i < config.datasets.size(); ++i)
+      require(!config.datasets[i].path.empty(), fmt::format("datasets[{}].path", i), "name the data set's file");
     require(!config.output_dir.empty(), "output_dir", "name the run directory");
     if (config.warmup_steps > 0 && config.warmup_ratio > 0) {
-      failures.push_back({FaultKind::config_invalid_value, fmt::format("warmup_steps is {} and warmup_ratio is {}: only one of the two may be given", config.warmup_steps, config.warmup_ratio),
+      failures.push_back({FaultKind::config_invalid_value,
+                          fmt::format("warmup_steps is {} and warmup_ratio is {}: only one of the two may be given",
+                                      config.warmup_steps, config.warmup_ratio),
                           place_of("warmup_steps"), "remove one of the two"});
     }
     if (config.val_set_size >= 1 && config.val_set_size != std::floor(config.val_set_size)) {
-      failures.push_back({FaultKind::config_invalid_value, fmt::format("val_set_size is {}: below 1 it is a share, from 1 on a whole number of examples", config.val_set_size), place_of("val_set_size"), ""});
+      failures.push_back({FaultKind::config_invalid_value,
+                          fmt::format("val_set_size is {}: below 1 it is a share, from 1 on a whole number of examples",
+                                      config.val_set_size),
+                          place_of("val_set_size"), ""});
     }
     derive_global_batch();
-    if (config.max_steps > 0 && seen("num_train_epochs")) notes.push_back(fmt::format("max_steps {} overrides num_train_epochs {}", config.max_steps, config.num_train_epochs));
-    if (config.eval_steps > 0 && config.val_set_size == 0) notes.push_back("eval_steps has no effect: val_set_size is 0, so there is nothing to evaluate on");
+    if (config.max_steps > 0 && seen("num_train_epochs"))
+      notes.push_back(
+          fmt::format("max_steps {} overrides num_train_epochs {}", config.max_steps, config.num_train_epochs));
+    if (config.eval_steps > 0 && config.val_set_size == 0)
+      notes.push_back("eval_steps has no effect: val_set_size is 0, so there is nothing to evaluate on");
   }
 
  private:
@@ -71,11 +84,14 @@ class ConfigBuilder {
   std::string place_of(const std::string& key) const { return seen(key) ? places_.at(key) : std::string(); }
 
   void require(bool there, const std::string& key, const std::string& fix) {
-    if (!there) failures.push_back({FaultKind::config_missing_key, fmt::format("{} is missing or empty", key), place_of(key), fix});
+    if (!there)
+      failures.push_back(
+          {FaultKind::config_missing_key, fmt::format("{} is missing or empty", key), place_of(key), fix});
   }
 
   void read_mapping(const ConfigNode& mapping, const std::string& prefix) {
-    for (std::size_t i = 0; i < mapping.keys.size(); ++i) set_named(fmt::format("{}{}", prefix, mapping.keys[i]), mapping.key_places[i], mapping.children[i]);
+    for (std::size_t i = 0; i < mapping.keys.size(); ++i)
+      set_named(fmt::format("{}{}", prefix, mapping.keys[i]), mapping.key_places[i], mapping.children[i]);
   }
 
   void set_named(const std::string& name, const std::string& where, const ConfigNode& value) {
@@ -90,7 +106,8 @@ class ConfigBuilder {
     if (is_section(name)) {
       if (value.shape == ConfigNode::Shape::mapping) return read_mapping(value, fmt::format("{}.", name));
       if (value.shape == ConfigNode::Shape::null) return;
-      failures.push_back({FaultKind::config_invalid_value, fmt::format("{} is {}: a mapping is wanted", name, shown(value)), value.where, ""});
+      failures.push_back({FaultKind::config_invalid_value,
+                          fmt::format("{} is {}: a mapping is wanted", name, shown(value)), value.where, ""});
       return;
     }
     unknown(name, where);
@@ -98,19 +115,23 @@ class ConfigBuilder {
 
   static bool is_section(const std::string& name) {
     const std::string section = fmt::format("{}.", name);
-    return std::any_of(config_keys().begin(), config_keys().end(), [&](const auto& key) { return key.name.starts_with(section); });
+    return std::any_of(config_keys().begin(), config_keys().end(),
+                       [&](const auto& key) { return key.name.starts_with(section); });
   }
 
   void set(const Key& key, const std::string& name, const std::string& where, const ConfigNode& value) {
     const std::string canonical(key.name);
     if (const auto [before, is_new] = given_.emplace(canonical, name); !is_new) {
-      failures.push_back({FaultKind::config_invalid_value, fmt::format("{} is given twice, as {} and as {}", canonical, before->second, name), where, "remove one of the two"});
+      failures.push_back({FaultKind::config_invalid_value,
+                          fmt::format("{} is given twice, as {} and as {}", canonical, before->second, name), where,
+                          "remove one of the two"});
       return;
     }
-    if (value.shape == ConfigNode::Shape::null) return;   // nothing written: the default
+    if (value.shape == ConfigNode::Shape::null) return;  // nothing written: the default
     places_[canonical] = value.where;
     const Place place = key.place(&config);
-    if (auto* const* datasets = std::get_if<std::vector<DatasetConfig>*>(&place)) return set_datasets(**datasets, value);
+    if (auto* const* datasets = std::get_if<std::vector<DatasetConfig>*>(&place))
+      return set_datasets(**datasets, value);
     if (canonical == "resume_from_checkpoint" && !value.quoted && (value.text == "true" || value.text == "false")) {
       config.resume = std::string(value.text == "true" ? "auto" : "never");
       return;
@@ -120,7 +141,9 @@ class ConfigBuilder {
     if (std::optional<Failure> failure = assign(demand_of(key), place, value)) {
       failures.push_back(std::move(*failure));
     } else if (key.only_default && !same_value(place, usual)) {
-      failures.push_back({FaultKind::not_in_this_version, fmt::format("{}: {} is not in this version", canonical, value.text), value.where, fmt::format("remove {}", name)});
+      failures.push_back({FaultKind::not_in_this_version,
+                          fmt::format("{}: {} is not in this version", canonical, value.text), value.where,
+                          fmt::format("remove {}", name)});
     }
   }
 
@@ -130,22 +153,28 @@ class ConfigBuilder {
 
   void set_datasets(std::vector<DatasetConfig>& into, const ConfigNode& value) {
     if (value.shape != ConfigNode::Shape::list) {
-      failures.push_back({FaultKind::config_invalid_value, fmt::format("datasets is {}: a list of mappings is wanted", shown(value)), value.where, "write datasets: [{path: data.jsonl, type: alpaca}]"});
+      failures.push_back({FaultKind::config_invalid_value,
+                          fmt::format("datasets is {}: a list of mappings is wanted", shown(value)), value.where,
+                          "write datasets: [{path: data.jsonl, type: alpaca}]"});
       return;
     }
     into.clear();
     for (const ConfigNode& item : value.children) {
       DatasetConfig& dataset = into.emplace_back();
       if (item.shape != ConfigNode::Shape::mapping) {
-        failures.push_back({FaultKind::config_invalid_value, fmt::format("a data set is {}: a mapping is wanted", shown(item)), item.where, "write {path: data.jsonl, type: alpaca}"});
-        dataset.path.assign(1, '?');   // one complaint is enough
+        failures.push_back({FaultKind::config_invalid_value,
+                            fmt::format("a data set is {}: a mapping is wanted", shown(item)), item.where,
+                            "write {path: data.jsonl, type: alpaca}"});
+        dataset.path.assign(1, '?');  // one complaint is enough
         continue;
       }
-      for (std::size_t i = 0; i < item.keys.size(); ++i) set_in_dataset(dataset, into.size() - 1, item.keys[i], item.key_places[i], item.children[i]);
+      for (std::size_t i = 0; i < item.keys.size(); ++i)
+        set_in_dataset(dataset, into.size() - 1, item.keys[i], item.key_places[i], item.children[i]);
     }
   }
 
-  void set_in_dataset(DatasetConfig& dataset, std::size_t index, const std::string& name, const std::string& where, const ConfigNode& value) {
+  void set_in_dataset(DatasetConfig& dataset, std::size_t index, const std::string& name, const std::string& where,
+                      const ConfigNode& value) {
     std::vector<std::string_view> names;
     for (const Key& key : dataset_keys()) {
       names.push_back(key.name);
@@ -153,7 +182,8 @@ class ConfigBuilder {
       if (value.shape == ConfigNode::Shape::null) return;
       Demand demand = demand_of(key);
       demand.name = fmt::format("datasets[{}].{}", index, name);
-      if (std::optional<Failure> failure = assign(demand, key.place(&dataset), value)) failures.push_back(std::move(*failure));
+      if (std::optional<Failure> failure = assign(demand, key.place(&dataset), value))
+        failures.push_back(std::move(*failure));
       return;
     }
     complain_unknown(name, where, nearest_name(name, names), "of a data set");
@@ -165,15 +195,19 @@ class ConfigBuilder {
       accumulation_.reset();
       std::int64_t steps = 0;
       const std::vector<Choice> none;
-      if (std::optional<Failure> failure = assign({name, 1, 1 << 24, false, {}, &none}, &steps, value)) failures.push_back(std::move(*failure));
-      else accumulation_ = steps;
+      if (std::optional<Failure> failure = assign({name, 1, 1 << 24, false, {}, &none}, &steps, value))
+        failures.push_back(std::move(*failure));
+      else
+        accumulation_ = steps;
       return true;
     }
     if (name == "lora_target_linear") {
       bool wanted = false;
       const std::vector<Choice> none;
-      if (std::optional<Failure> failure = assign({name, 0, 1, false, {}, &none}, &wanted, value)) failures.push_back(std::move(*failure));
-      else if (wanted) config.lora_target = {"all"};
+      if (std::optional<Failure> failure = assign({name, 0, 1, false, {}, &none}, &wanted, value))
+        failures.push_back(std::move(*failure));
+      else if (wanted)
+        config.lora_target = {"all"};
       notes.push_back("lora_target_linear is read as lora_target");
       return true;
     }
@@ -187,7 +221,10 @@ class ConfigBuilder {
     if (dot == std::string::npos || dot == 0 || dot > 4 || rest.find_first_not_of("0123456789") != dot) return false;
     const std::size_t index = std::stoul(rest.substr(0, dot));
     if (index >= config.datasets.size()) {
-      failures.push_back({FaultKind::config_invalid_value, fmt::format("datasets has {} entries, there is no number {} (the first is 0)", config.datasets.size(), index), where, ""});
+      failures.push_back({FaultKind::config_invalid_value,
+                          fmt::format("datasets has {} entries, there is no number {} (the first is 0)",
+                                      config.datasets.size(), index),
+                          where, ""});
       return true;
     }
     set_in_dataset(config.datasets[index], index, rest.substr(dot + 1), where, value);
@@ -197,46 +234,60 @@ class ConfigBuilder {
   void derive_global_batch() {
     if (!accumulation_) return;
     if (seen("global_batch_size")) {
-      notes.push_back("gradient_accumulation_steps is ignored: global_batch_size is given, accumulation follows from it");
+      notes.push_back(
+          "gradient_accumulation_steps is ignored: global_batch_size is given, accumulation follows from it");
       return;
     }
-    const std::int64_t derived = std::int64_t{config.per_device_train_batch_size} * *accumulation_ * config.world_size();
+    const std::int64_t derived =
+        std::int64_t{config.per_device_train_batch_size} * *accumulation_ * config.world_size();
     if (config.world_size() <= 0 || derived > (1 << 24)) {
-      failures.push_back({FaultKind::config_invalid_value, fmt::format("gradient_accumulation_steps {} makes a global batch of {}, at most {} is possible", *accumulation_, derived, 1 << 24), "", "set global_batch_size"});
+      failures.push_back(
+          {FaultKind::config_invalid_value,
+           fmt::format("gradient_accumulation_steps {} makes a global batch of {}, at most {} is possible",
+                       *accumulation_, derived, 1 << 24),
+           "", "set global_batch_size"});
       return;
     }
     config.global_batch_size = static_cast<int>(derived);
-    notes.push_back(fmt::format("global_batch_size is {}: {} sequences a rank x {} accumulation steps x {} ranks; it is kept when the number of ranks changes", derived,
-                                config.per_device_train_batch_size, *accumulation_, config.world_size()));
+    notes.push_back(
+        fmt::format("global_batch_size is {}: {} sequences a rank x {} accumulation steps x {} ranks; it is kept when "
+                    "the number of ranks changes",
+                    derived, config.per_device_train_batch_size, *accumulation_, config.world_size()));
   }
 
   void unknown(const std::string& name, const std::string& where) {
     if (std::find(later_keys().begin(), later_keys().end(), name) != later_keys().end()) {
-      failures.push_back({FaultKind::not_in_this_version, fmt::format("{} is not in this version", name), where, fmt::format("remove {}", name)});
+      failures.push_back({FaultKind::not_in_this_version, fmt::format("{} is not in this version", name), where,
+                          fmt::format("remove {}", name)});
       return;
     }
     std::vector<std::string_view> names;
     for (const Key& key : config_keys()) {
       names.push_back(key.name);
-      if (const std::size_t dot = key.name.find('.'); dot != std::string_view::npos) names.push_back(key.name.substr(0, dot));
+      if (const std::size_t dot = key.name.find('.'); dot != std::string_view::npos)
+        names.push_back(key.name.substr(0, dot));
       names.insert(names.end(), key.aliases.begin(), key.aliases.end());
     }
     complain_unknown(name, where, nearest_name(name, names), "of a configuration");
   }
 
-  void complain_unknown(const std::string& name, const std::string& where, const std::string& nearest, const char* of_what) {
-    failures.push_back({FaultKind::config_unknown_key, fmt::format("{} is no key {}{}", shown(name), of_what, nearest.empty() ? std::string() : fmt::format("; the nearest is {}", nearest)), where,
-                        nearest.empty() ? "remove it; configs/README.md lists all keys" : fmt::format("write {}", nearest)});
+  void complain_unknown(const std::string& name, const std::string& where, const std::string& nearest,
+                        const char* of_what) {
+    failures.push_back(
+        {FaultKind::config_unknown_key,
+         fmt::format("{} is no key {}{}", shown(name), of_what,
+                     nearest.empty() ? std::string() : fmt::format("; the nearest is {}", nearest)),
+         where, nearest.empty() ? "remove it; configs/README.md lists all keys" : fmt::format("write {}", nearest)});
   }
 
-  std::map<std::string, std::string> given_;    // in the mapping being read: key -> the name it was given by
-  std::map<std::string, std::string> places_;   // key -> where it was last given
+  std::map<std::string, std::string> given_;   // in the mapping being read: key -> the name it was given by
+  std::map<std::string, std::string> places_;  // key -> where it was last given
   std::optional<std::int64_t> accumulation_;
 };
 
 Result<std::string> text_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::string text(largest_config + 1, '\0');   // one more than allowed: then it is seen to be too long
+  std::string text(largest_config + 1, '\0');  // one more than allowed: then it is seen to be too long
   if (!file.read(text.data(), static_cast<std::streamsize>(text.size())) && !file.eof()) {
     return Failure{FaultKind::file_not_found, "the configuration file does not exist or cannot be read", path, ""};
   }
@@ -250,7 +301,8 @@ Result<ReadConfig> read_config(const ConfigSource& source, std::vector<Failure>*
   ConfigBuilder builder;
   const Result<std::string> text = text_of(source.path);
   const Result<ConfigNode> tree = text ? parse_yaml(*text, source.path) : Result<ConfigNode>(text.error());
-  if (!tree) builder.failures.push_back(tree.error());
+  if (!tree)
+    builder.failures.push_back(tree.error());
   else {
     builder.read(*tree, source.path);
     for (const std::string& override_text : source.overrides) builder.override_with(override_text);

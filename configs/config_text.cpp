@@ -3,8 +3,8 @@
 #include <map>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <xxhash.h>
+#include <nlohmann/json.hpp>
 
 #include "configs/config_reader.h"
 #include "configs/config_values.h"
@@ -15,7 +15,9 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-std::string dumped(const json& value, int indent = -1) { return value.dump(indent, ' ', false, json::error_handler_t::replace); }
+std::string dumped(const json& value, int indent = -1) {
+  return value.dump(indent, ' ', false, json::error_handler_t::replace);
+}
 
 json json_of(const Place& place);
 
@@ -55,7 +57,9 @@ std::vector<std::string> changed(const RunConfig& was, const RunConfig& is, bool
   for (std::size_t i = 0; i < before.size(); ++i) {
     const Key& key = *before[i].first;
     if (before[i].second == after[i].second || (identity_only && key.behaviour != KeyClass::identity)) continue;
-    const auto text = [](const json& value) { return value.is_string() && value != "" ? value.get<std::string>() : dumped(value); };
+    const auto text = [](const json& value) {
+      return value.is_string() && value != "" ? value.get<std::string>() : dumped(value);
+    };
     lines.push_back(fmt::format("{}: {} -> {}", key.name, text(before[i].second), text(after[i].second)));
   }
   return lines;
@@ -81,12 +85,13 @@ std::string_view class_name(KeyClass behaviour) {
 std::string rows(const std::vector<Key>& keys, Owner defaults) {
   std::string text = "| key | default | values | class | meaning | also read |\n|---|---|---|---|---|---|\n";
   for (const Key& key : keys) {
-    std::string allowed = key.only_default ? "only the default in this version" : limits_of(key.least, key.most, key.above_least, key.word_for_zero);
+    std::string allowed = key.only_default ? "only the default in this version"
+                                           : limits_of(key.least, key.most, key.above_least, key.word_for_zero);
     for (const Choice& choice : key.choices) {
       if (!choice.later) allowed += (allowed.empty() ? "" : ", ") + std::string(choice.text);
     }
-    text += fmt::format("| {} | `{}` | {} | {} | {} | {} |\n", key.name, dumped(json_of(key.place(defaults))), allowed, class_name(key.behaviour), key.description,
-                        fmt::join(key.aliases, ", "));
+    text += fmt::format("| {} | `{}` | {} | {} | {} | {} |\n", key.name, dumped(json_of(key.place(defaults))), allowed,
+                        class_name(key.behaviour), key.description, fmt::join(key.aliases, ", "));
   }
   return text;
 }
@@ -98,8 +103,10 @@ std::string to_json(const RunConfig& config) {
   for (const auto& [key, value] : values_of(config)) {
     const std::string name(key->name);
     const std::size_t dot = name.find('.');
-    if (dot == std::string::npos) root[name] = value;
-    else root[name.substr(0, dot)][name.substr(dot + 1)] = value;
+    if (dot == std::string::npos)
+      root[name] = value;
+    else
+      root[name.substr(0, dot)][name.substr(dot + 1)] = value;
   }
   return dumped(root);
 }
@@ -115,7 +122,8 @@ std::string to_yaml(const RunConfig& config) {
       indent = "  ";
     }
     // JSON's scalars and flow collections are YAML.
-    text += fmt::format("{}{}: {}{}\n", indent, name, dumped(values[i].second), values[i].second == defaults[i].second ? "  # default" : "");
+    text += fmt::format("{}{}: {}{}\n", indent, name, dumped(values[i].second),
+                        values[i].second == defaults[i].second ? "  # default" : "");
   }
   return text;
 }
@@ -136,21 +144,27 @@ std::string identity_of(const RunConfig& config) {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
-std::vector<std::string> identity_differences(const RunConfig& was, const RunConfig& is) { return changed(was, is, true); }
+std::vector<std::string> identity_differences(const RunConfig& was, const RunConfig& is) {
+  return changed(was, is, true);
+}
 std::vector<std::string> differences(const RunConfig& was, const RunConfig& is) { return changed(was, is, false); }
 
 std::string config_reference() {
   RunConfig run;
   DatasetConfig dataset;
   return "# Configurations\n\n"
-         "`ftlaunch --config FILE` reads YAML with the keys below; `--set key.sub=value` overrides one. Relative paths are against the\n"
-         "working directory. An unknown key is an error that names the nearest one. `lora-tiny.yaml` is the first run.\n\n"
-         "A key's class says what its change does to a started run: *free* nothing, *resume-safe* the run goes on with the same bits,\n"
+         "`ftlaunch --config FILE` reads YAML with the keys below; `--set key.sub=value` overrides one. Relative paths "
+         "are against the\n"
+         "working directory. An unknown key is an error that names the nearest one. `lora-tiny.yaml` is the first "
+         "run.\n\n"
+         "A key's class says what its change does to a started run: *free* nothing, *resume-safe* the run goes on with "
+         "the same bits,\n"
          "*identity* it is another run (another `output_dir`, or `--resume never`).\n\n"
          "This page is made from the schema: `build/release/bin/config_reference > configs/README.md`.\n\n"
          "## Keys\n\n" +
          rows(config_keys(), &run) +
-         "\n`gradient_accumulation_steps` is read too: without `global_batch_size` the global batch is derived from it, and said.\n\n"
+         "\n`gradient_accumulation_steps` is read too: without `global_batch_size` the global batch is derived from "
+         "it, and said.\n\n"
          "## Keys of a data set\n\n" +
          rows(dataset_keys(), &dataset);
 }

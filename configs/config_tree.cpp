@@ -7,10 +7,10 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
+#include <nlohmann/json.hpp>
 
 namespace ftl {
 namespace {
@@ -19,7 +19,7 @@ Failure syntax(std::string what, std::string where, std::string fix = "") {
   return {FaultKind::config_syntax, std::move(what), std::move(where), std::move(fix)};
 }
 
-struct Refused {   // leaves the parser from inside an event; caught in this file
+struct Refused {  // leaves the parser from inside an event; caught in this file
   Failure failure;
 };
 
@@ -29,13 +29,15 @@ class TreeBuilder final : public YAML::EventHandler {
   ConfigNode take() { return std::move(root_); }
 
   std::string place(const YAML::Mark& mark) const {
-    return is_file_ ? fmt::format("{}:{}:{}", origin_, std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1) : origin_;
+    return is_file_ ? fmt::format("{}:{}:{}", origin_, std::max(mark.line, 0) + 1, std::max(mark.column, 0) + 1)
+                    : origin_;
   }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { leaf(mark, anchor, {}); }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
     ConfigNode node;
     node.shape = ConfigNode::Shape::scalar;
     node.text = value;
@@ -45,16 +47,19 @@ class TreeBuilder final : public YAML::EventHandler {
   }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto anchored = anchors_.find(anchor);
-    if (anchored == anchors_.end()) throw Refused{syntax("an alias stands inside the value that it repeats", place(mark))};
+    if (anchored == anchors_.end())
+      throw Refused{syntax("an alias stands inside the value that it repeats", place(mark))};
     count(anchored->second.size, mark);
     if (open_.size() + anchored->second.height > deepest_config) throw Refused{too_deep(mark)};
     add(mark, ConfigNode(anchored->second));
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
     begin(mark, tag, anchor, ConfigNode::Shape::list);
   }
   void OnSequenceEnd() override { end(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
     begin(mark, tag, anchor, ConfigNode::Shape::mapping);
   }
   void OnMapEnd() override { end(); }
@@ -67,14 +72,19 @@ class TreeBuilder final : public YAML::EventHandler {
     bool awaits_value = false;
   };
 
-  Failure too_deep(const YAML::Mark& mark) const { return syntax(fmt::format("the configuration is nested more than {} levels deep", deepest_config), place(mark)); }
+  Failure too_deep(const YAML::Mark& mark) const {
+    return syntax(fmt::format("the configuration is nested more than {} levels deep", deepest_config), place(mark));
+  }
   void refuse_tag(const YAML::Mark& mark, const std::string& tag) const {
-    if (!tag.empty() && tag != "?" && tag != "!") throw Refused{syntax("YAML tags are not supported: " + shown(tag), place(mark), "remove the tag")};
+    if (!tag.empty() && tag != "?" && tag != "!")
+      throw Refused{syntax("YAML tags are not supported: " + shown(tag), place(mark), "remove the tag")};
   }
   void count(std::size_t nodes, const YAML::Mark& mark) {
     nodes_ += nodes;
     if (nodes_ > most_config_nodes) {
-      throw Refused{syntax(fmt::format("the configuration has more than {} values when its aliases are expanded", most_config_nodes), place(mark))};
+      throw Refused{syntax(
+          fmt::format("the configuration has more than {} values when its aliases are expanded", most_config_nodes),
+          place(mark))};
     }
   }
   void leaf(const YAML::Mark& mark, YAML::anchor_t anchor, ConfigNode node) {
@@ -114,11 +124,14 @@ class TreeBuilder final : public YAML::EventHandler {
     parent.node.children.push_back(std::move(node));
   }
   void add_key(Open& parent, const YAML::Mark& mark, const ConfigNode& key) {
-    if (key.shape != ConfigNode::Shape::scalar) throw Refused{syntax(fmt::format("{} stands where a key is wanted", shown(key)), place(mark))};
-    if (key.text == "<<" && !key.quoted) throw Refused{syntax("merge keys (<<) are not supported", place(mark), "write the keys out")};
+    if (key.shape != ConfigNode::Shape::scalar)
+      throw Refused{syntax(fmt::format("{} stands where a key is wanted", shown(key)), place(mark))};
+    if (key.text == "<<" && !key.quoted)
+      throw Refused{syntax("merge keys (<<) are not supported", place(mark), "write the keys out")};
     ConfigNode& map = parent.node;
     if (const auto twice = std::find(map.keys.begin(), map.keys.end(), key.text); twice != map.keys.end()) {
-      throw Refused{syntax(fmt::format("the key {} is given twice, first at {}", shown(key.text), map.key_places[static_cast<std::size_t>(twice - map.keys.begin())]),
+      throw Refused{syntax(fmt::format("the key {} is given twice, first at {}", shown(key.text),
+                                       map.key_places[static_cast<std::size_t>(twice - map.keys.begin())]),
                            place(mark), "remove one of the two")};
     }
     // Every key of ours fits many times over; a mapping of thousands would make the search above quadratic.
@@ -194,17 +207,20 @@ std::string shown(const ConfigNode& node) {
 
 Result<ConfigNode> parse_yaml(const std::string& text, const std::string& origin, bool is_file) {
   if (text.size() > largest_config) {
-    return syntax(fmt::format("the configuration has more than {} bytes", largest_config), origin, "check that this is the file that is meant");
+    return syntax(fmt::format("the configuration has more than {} bytes", largest_config), origin,
+                  "check that this is the file that is meant");
   }
   if (std::optional<Failure> odd = first_odd_byte(text, origin, is_file)) return *odd;
   TreeBuilder builder(origin, is_file);
   try {
     std::istringstream stream(text);
     YAML::Parser parser(stream);
-    if (!parser.HandleNextDocument(builder)) return ConfigNode{ConfigNode::Shape::null, "", false, origin, {}, {}, {}, 1, 1};
+    if (!parser.HandleNextDocument(builder))
+      return ConfigNode{ConfigNode::Shape::null, "", false, origin, {}, {}, {}, 1, 1};
     ConfigNode root = builder.take();
     TreeBuilder rest(origin, is_file);
-    if (parser.HandleNextDocument(rest)) return syntax("the configuration has more than one YAML document", origin, "keep one, without ---");
+    if (parser.HandleNextDocument(rest))
+      return syntax("the configuration has more than one YAML document", origin, "keep one, without ---");
     return root;
   } catch (const Refused& refused) {
     return refused.failure;
@@ -214,7 +230,8 @@ Result<ConfigNode> parse_yaml(const std::string& text, const std::string& origin
 }
 
 Result<ConfigNode> parse_json(const std::string& text, const std::string& origin) {
-  if (text.size() > largest_config) return syntax(fmt::format("the configuration has more than {} bytes", largest_config), origin);
+  if (text.size() > largest_config)
+    return syntax(fmt::format("the configuration has more than {} bytes", largest_config), origin);
   bool too_deep = false;
   const auto watch = [&](int depth, nlohmann::ordered_json::parse_event_t, nlohmann::ordered_json&) {
     too_deep = too_deep || depth > static_cast<int>(deepest_config);

@@ -28,8 +28,10 @@ class Assignment {
     const char* const end = begin + node_.text.size();
     double value = 0;
     const auto [stop, error] = std::from_chars(begin, end, value);
-    if (is_plain() && stop == end && error == std::errc::result_out_of_range) return wrong("the number does not fit into 64 bits");
-    if (!is_plain() || stop != end || error != std::errc() || !std::isfinite(value)) return wrong("a finite number is wanted");
+    if (is_plain() && stop == end && error == std::errc::result_out_of_range)
+      return wrong("the number does not fit into 64 bits");
+    if (!is_plain() || stop != end || error != std::errc() || !std::isfinite(value))
+      return wrong("a finite number is wanted");
     return in_range(value, into);
   }
   std::optional<Failure> operator()(std::string* into) const {
@@ -45,8 +47,10 @@ class Assignment {
   }
   std::optional<Failure> operator()(std::vector<std::string>* into) const {
     std::vector<std::string> names;
-    if (node_.shape == ConfigNode::Shape::scalar) names.push_back(node_.text == "all-linear" ? "all" : node_.text);
-    else if (node_.shape != ConfigNode::Shape::list) return wrong("a text or a list of texts is wanted");
+    if (node_.shape == ConfigNode::Shape::scalar)
+      names.push_back(node_.text == "all-linear" ? "all" : node_.text);
+    else if (node_.shape != ConfigNode::Shape::list)
+      return wrong("a text or a list of texts is wanted");
     for (const ConfigNode& child : node_.children) {
       if (child.shape != ConfigNode::Shape::scalar) return Assignment(demand_, child).wrong("a text is wanted");
       names.push_back(child.text);
@@ -58,13 +62,16 @@ class Assignment {
     *into = std::move(names);
     return std::nullopt;
   }
-  std::optional<Failure> operator()(std::vector<DatasetConfig>*) const { return wrong("a list of data sets is wanted"); }
+  std::optional<Failure> operator()(std::vector<DatasetConfig>*) const {
+    return wrong("a list of data sets is wanted");
+  }
 
  private:
   bool is_plain() const { return node_.shape == ConfigNode::Shape::scalar && !node_.quoted; }
 
   Failure wrong(const std::string& wanted) const {
-    return {FaultKind::config_invalid_value, fmt::format("{} is {}: {}", demand_.name, shown(node_), wanted), node_.where, ""};
+    return {FaultKind::config_invalid_value, fmt::format("{} is {}: {}", demand_.name, shown(node_), wanted),
+            node_.where, ""};
   }
 
   template <class Number>
@@ -78,10 +85,12 @@ class Assignment {
     Number value = 0;
     const auto [stop, error] = std::from_chars(begin, end, value);
     if (is_plain() && stop == end && error == std::errc::result_out_of_range) {
-      return wrong(fmt::format("the number must lie between {} and {}", std::numeric_limits<Number>::min(), std::numeric_limits<Number>::max()));
+      return wrong(fmt::format("the number must lie between {} and {}", std::numeric_limits<Number>::min(),
+                               std::numeric_limits<Number>::max()));
     }
     if (!is_plain() || stop != end || error != std::errc()) {
-      return wrong(demand_.word_for_zero.empty() ? "an integer is wanted" : fmt::format("an integer or {} is wanted", demand_.word_for_zero));
+      return wrong(demand_.word_for_zero.empty() ? "an integer is wanted"
+                                                 : fmt::format("an integer or {} is wanted", demand_.word_for_zero));
     }
     return in_range(value, into);
   }
@@ -102,7 +111,8 @@ class Assignment {
     for (const Choice& choice : *demand_.choices) {
       if (node_.shape == ConfigNode::Shape::scalar && node_.text == choice.text) {
         if (choice.later) {
-          return Failure{FaultKind::not_in_this_version, fmt::format("{}: {} is not in this version", demand_.name, node_.text), node_.where,
+          return Failure{FaultKind::not_in_this_version,
+                         fmt::format("{}: {} is not in this version", demand_.name, node_.text), node_.where,
                          fmt::format("use {}", first_choices())};
         }
         take(choice);
@@ -126,7 +136,9 @@ class Assignment {
 
 }  // namespace
 
-std::optional<Failure> assign(const Demand& demand, Place place, const ConfigNode& node) { return std::visit(Assignment(demand, node), place); }
+std::optional<Failure> assign(const Demand& demand, Place place, const ConfigNode& node) {
+  return std::visit(Assignment(demand, node), place);
+}
 
 std::string_view name_of(DatasetType type) {
   for (const Key& key : dataset_keys()) {

@@ -44,8 +44,10 @@ TEST(Convert, NarrowsEveryWidenedValueBackToItself) {
   for (std::uint32_t bits = 0; bits < 65536; ++bits) {
     const auto half = static_cast<std::uint16_t>(bits);
     const float wide = bf16_to_f32(half);
-    if (std::isnan(wide)) ASSERT_TRUE(std::isnan(bf16_to_f32(f32_to_bf16(wide)))) << bits;
-    else ASSERT_EQ(f32_to_bf16(wide), half);
+    if (std::isnan(wide))
+      ASSERT_TRUE(std::isnan(bf16_to_f32(f32_to_bf16(wide)))) << bits;
+    else
+      ASSERT_EQ(f32_to_bf16(wide), half);
   }
 }
 

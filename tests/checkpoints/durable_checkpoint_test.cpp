@@ -16,7 +16,8 @@ const Extras extras = {{"adapter_config.json", "{}"}};
 
 TrainerState state_of(std::int64_t step) { return {step, 1.25, "identity", "platform"}; }
 
-Result<DurableCheckpoint> write(Files& files, const std::string& where, std::int64_t step, float salt, std::int32_t attempt = 1) {
+Result<DurableCheckpoint> write(Files& files, const std::string& where, std::int64_t step, float salt,
+                                std::int32_t attempt = 1) {
   SomeTensors tensors(salt);
   return write_checkpoint(files, where, attempt, "adapter", tensors.views(), state_of(step), extras);
 }
@@ -51,8 +52,12 @@ TEST(DurableCheckpoint, AnyFlippedBitIsFoundBeforeAValueIsTouched) {
       put(where + "/" + name, bad);
       SomeTensors got(3), wanted(7), untouched(3);
       const Result<TrainerState> state = read_checkpoint(files, where, got.views());
-      if (state) EXPECT_TRUE(name == "manifest.json" && got == wanted) << name << " " << at;   // white space, or the attempt's number
-      else EXPECT_TRUE(state.error().kind == FaultKind::checkpoint_corrupt && got == untouched) << name << " " << at << describe(state.error());
+      if (state)
+        EXPECT_TRUE(name == "manifest.json" && got == wanted)
+            << name << " " << at;  // white space, or the attempt's number
+      else
+        EXPECT_TRUE(state.error().kind == FaultKind::checkpoint_corrupt && got == untouched)
+            << name << " " << at << describe(state.error());
     }
     put(where + "/" + name, good.substr(0, good.size() / 2));
     EXPECT_FALSE(verify_checkpoint(files, where)) << name;
@@ -98,12 +103,20 @@ TEST_P(HostileManifests, AreDamageAndNothingElse) {
 #define SUM R"("xxh3_128":"00000000000000000000000000000000")"
 INSTANTIATE_TEST_SUITE_P(
     Table, HostileManifests,
-    testing::Values(HostileManifest{"empty", ""}, HostileManifest{"garbage", "\xff\x00{"}, HostileManifest{"list", "[]"}, HostileManifest{"no_files", R"({"schema":"ftlaunch.checkpoint/1"})"},
-                    HostileManifest{"climbs", FILES(R"({"name":"../../secret","bytes":1,)" SUM "}")}, HostileManifest{"absolute", FILES(R"({"name":"/etc/passwd","bytes":1,)" SUM "}")},
-                    HostileManifest{"dots", FILES(R"({"name":"..","bytes":1,)" SUM "}")}, HostileManifest{"negative", FILES(R"({"name":"w","bytes":-1,)" SUM "}")},
-                    HostileManifest{"huge", FILES(R"({"name":"w","bytes":18446744073709551615,)" SUM "}")}, HostileManifest{"no_checksum", FILES(R"({"name":"w","bytes":1})")},
-                    HostileManifest{"twice", FILES(R"({"name":"w","bytes":1,)" SUM R"(},{"name":"w","bytes":1,)" SUM "}")}, HostileManifest{"lacks_optimizer", FILES(R"({"name":"w","bytes":1,)" SUM "}")},
-                    HostileManifest{"huge_step", R"({"schema":"ftlaunch.checkpoint/1","step":18446744073709551615,"attempt":1,"weights":"w","files":[]})"}),
+    testing::Values(
+        HostileManifest{"empty", ""}, HostileManifest{"garbage", "\xff\x00{"}, HostileManifest{"list", "[]"},
+        HostileManifest{"no_files", R"({"schema":"ftlaunch.checkpoint/1"})"},
+        HostileManifest{"climbs", FILES(R"({"name":"../../secret","bytes":1,)" SUM "}")},
+        HostileManifest{"absolute", FILES(R"({"name":"/etc/passwd","bytes":1,)" SUM "}")},
+        HostileManifest{"dots", FILES(R"({"name":"..","bytes":1,)" SUM "}")},
+        HostileManifest{"negative", FILES(R"({"name":"w","bytes":-1,)" SUM "}")},
+        HostileManifest{"huge", FILES(R"({"name":"w","bytes":18446744073709551615,)" SUM "}")},
+        HostileManifest{"no_checksum", FILES(R"({"name":"w","bytes":1})")},
+        HostileManifest{"twice", FILES(R"({"name":"w","bytes":1,)" SUM R"(},{"name":"w","bytes":1,)" SUM "}")},
+        HostileManifest{"lacks_optimizer", FILES(R"({"name":"w","bytes":1,)" SUM "}")},
+        HostileManifest{
+            "huge_step",
+            R"({"schema":"ftlaunch.checkpoint/1","step":18446744073709551615,"attempt":1,"weights":"w","files":[]})"}),
     [](const auto& hostile) { return std::string(hostile.param.name); });
 
 TEST(Catalog, ListsNewestFirstAndExplainsDamage) {
@@ -113,7 +126,8 @@ TEST(Catalog, ListsNewestFirstAndExplainsDamage) {
   EXPECT_TRUE(list_checkpoints(files, where)->empty());
   for (std::int64_t step : {5, 100, 20}) ASSERT_TRUE(write(files, where, step, 1));
   ASSERT_TRUE(files.make_directories(where + "/.step-200.attempt-1.tmp"));
-  for (const char* other : {"step-", "step-x", "step-007", "step--1", "step-99999999999999999999", "other"}) ASSERT_TRUE(files.make_directories(where + "/" + other));
+  for (const char* other : {"step-", "step-x", "step-007", "step--1", "step-99999999999999999999", "other"})
+    ASSERT_TRUE(files.make_directories(where + "/" + other));
   put(where + "/step-20/optimizer.safetensors", "short");
   const auto entries = list_checkpoints(files, where);
   ASSERT_TRUE(entries);
@@ -131,7 +145,8 @@ TEST(Catalog, RetainsTheNewestCompleteOnesAndTheLeftoversOfThisAttempt) {
   const std::string where = directory / "c";
   for (std::int64_t step : {1, 2, 3, 4}) ASSERT_TRUE(write(files, where, step, 1));
   put(where + "/step-4/optimizer.safetensors", "short");
-  for (const char* leftover : {"/.step-9.attempt-1.tmp", "/.step-9.attempt-2.tmp"}) ASSERT_TRUE(files.make_directories(where + leftover));
+  for (const char* leftover : {"/.step-9.attempt-1.tmp", "/.step-9.attempt-2.tmp"})
+    ASSERT_TRUE(files.make_directories(where + leftover));
   ASSERT_TRUE(retain_checkpoints(files, where, 2, 2));
   EXPECT_THAT(*files.list(where), testing::ElementsAre(".step-9.attempt-2.tmp", "step-2", "step-3"));
   ASSERT_TRUE(retain_checkpoints(files, where, 0, 3));
@@ -148,11 +163,12 @@ TEST(DurableCheckpoint, AnEqualOneOfAnEarlierAttemptIsKept) {
   EXPECT_THAT(*files.list(directory / "c"), testing::ElementsAre("step-20"));
 }
 
-// ---- a fault at every operation ----------------------------------------------------------------------------------------------
+// ---- a fault at every operation
+// ----------------------------------------------------------------------------------------------
 struct FaultCase {
   const char* name;
   FaultyFiles::Fault fault;
-  bool stays_broken;   // the process is dead, or the disk stays full
+  bool stays_broken;  // the process is dead, or the disk stays full
   bool loses_power;
   std::int64_t old_step;
 };
@@ -162,7 +178,7 @@ class FaultAtEveryOperation : public testing::TestWithParam<FaultCase> {};
 TEST_P(FaultAtEveryOperation, LeavesTheOldOrTheNewCheckpointWhole) {
   const FaultCase& test = GetParam();
   int operations = 0;
-  for (int n = 0; n <= operations; ++n) {   // the last round has no fault
+  for (int n = 0; n <= operations; ++n) {  // the last round has no fault
     const FreshDirectory directory;
     const std::string where = directory / "c";
     PosixFiles real;
@@ -174,12 +190,14 @@ TEST_P(FaultAtEveryOperation, LeavesTheOldOrTheNewCheckpointWhole) {
 
     const auto entries = list_checkpoints(real, where);
     ASSERT_TRUE(entries);
-    const auto newest = std::find_if(entries->begin(), entries->end(), [](const CatalogEntry& entry) { return !entry.damage; });
+    const auto newest =
+        std::find_if(entries->begin(), entries->end(), [](const CatalogEntry& entry) { return !entry.damage; });
     ASSERT_NE(newest, entries->end()) << "operation " << n;
     SomeTensors got(0), before(1), after(2);
     const Result<TrainerState> state = read_checkpoint(real, newest->checkpoint.directory, got.views());
     ASSERT_TRUE(state) << "operation " << n << ": " << describe(state.error());
-    EXPECT_TRUE((got == before && state->step == test.old_step) || (got == after && state->step == 20)) << "operation " << n;
+    EXPECT_TRUE((got == before && state->step == test.old_step) || (got == after && state->step == 20))
+        << "operation " << n;
     EXPECT_TRUE(!written || got == after) << "operation " << n;
     // The next attempt gets over whatever was left.
     ASSERT_TRUE(write(real, where, 20, 3, 3)) << "operation " << n;
@@ -189,16 +207,17 @@ TEST_P(FaultAtEveryOperation, LeavesTheOldOrTheNewCheckpointWhole) {
   EXPECT_GT(operations, 8);
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, FaultAtEveryOperation,
-                         testing::Values(FaultCase{"full_once", FaultyFiles::Fault::storage_full, false, false, 10},
-                                         FaultCase{"full_for_good", FaultyFiles::Fault::storage_full, true, false, 10},
-                                         FaultCase{"torn", FaultyFiles::Fault::torn_write, true, false, 10},
-                                         FaultCase{"torn_and_power_lost", FaultyFiles::Fault::torn_write, true, true, 10},
-                                         FaultCase{"same_step_full_once", FaultyFiles::Fault::storage_full, false, false, 20},
-                                         FaultCase{"same_step_full_for_good", FaultyFiles::Fault::storage_full, true, false, 20},
-                                         FaultCase{"same_step_torn", FaultyFiles::Fault::torn_write, true, false, 20},
-                                         FaultCase{"same_step_power_lost", FaultyFiles::Fault::torn_write, true, true, 20}),
-                         [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Table, FaultAtEveryOperation,
+    testing::Values(FaultCase{"full_once", FaultyFiles::Fault::storage_full, false, false, 10},
+                    FaultCase{"full_for_good", FaultyFiles::Fault::storage_full, true, false, 10},
+                    FaultCase{"torn", FaultyFiles::Fault::torn_write, true, false, 10},
+                    FaultCase{"torn_and_power_lost", FaultyFiles::Fault::torn_write, true, true, 10},
+                    FaultCase{"same_step_full_once", FaultyFiles::Fault::storage_full, false, false, 20},
+                    FaultCase{"same_step_full_for_good", FaultyFiles::Fault::storage_full, true, false, 20},
+                    FaultCase{"same_step_torn", FaultyFiles::Fault::torn_write, true, false, 20},
+                    FaultCase{"same_step_power_lost", FaultyFiles::Fault::torn_write, true, true, 20}),
+    [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace ftl

@@ -1,5 +1,5 @@
-// Files that fail on command: the n-th operation that changes the disk finds it full, is torn after some bytes, or is the last
-// one before the power goes; then what was not synced is undone.
+// Files that fail on command: the n-th operation that changes the disk finds it full, is torn after some bytes, or is
+// the last one before the power goes; then what was not synced is undone.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,8 @@ class FaultyFiles final : public Files {
   enum class Fault { storage_full, torn_write };
 
   // Operation numbers start at 0. From the faulty one on, every change fails as after a crash, if `stays_broken`.
-  FaultyFiles(int faulty, Fault fault, bool stays_broken) : faulty_(faulty), fault_(fault), stays_broken_(stays_broken) {}
+  FaultyFiles(int faulty, Fault fault, bool stays_broken)
+      : faulty_(faulty), fault_(fault), stays_broken_(stays_broken) {}
   int operations() const { return operations_; }
 
   // Undoes renames and creations whose directory was not synced, newest first.
@@ -77,7 +78,9 @@ class FaultyFiles final : public Files {
   };
 
   static std::string parent(const std::string& path) { return std::filesystem::path(path).parent_path().string(); }
-  static Failure full(const std::string& path) { return {FaultKind::storage_full, "cannot write 1 bytes: planted (0 bytes are free)", path, ""}; }
+  static Failure full(const std::string& path) {
+    return {FaultKind::storage_full, "cannot write 1 bytes: planted (0 bytes are free)", path, ""};
+  }
   bool fails() {
     const int number = operations_++;
     return number == faulty_ || (stays_broken_ && number > faulty_ && faulty_ >= 0);

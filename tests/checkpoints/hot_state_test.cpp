@@ -59,7 +59,11 @@ TEST(HotState, KeepsTheLastTwoSteps) {
 TEST(HotState, OutlivesItsOwnerAndTheNextAttemptGoesOn) {
   const FreshDirectory directory;
   const std::string path = directory / "hot";
-  { HotState hot = open(path, 1); save(hot, 1); save(hot, 2); }
+  {
+    HotState hot = open(path, 1);
+    save(hot, 1);
+    save(hot, 2);
+  }
   EXPECT_EQ(newest_step(path), 2);
   HotState next = open(path, 2);
   EXPECT_EQ(newest_step(path), 2);
@@ -86,7 +90,11 @@ TEST(HotState, AnOlderAttemptWritesNothing) {
 TEST(HotState, TheLatestSaveCountsEvenWhenTheRunWentBack) {
   const FreshDirectory directory;
   const std::string path = directory / "hot";
-  { HotState hot = open(path, 1); save(hot, 11); save(hot, 12); }
+  {
+    HotState hot = open(path, 1);
+    save(hot, 11);
+    save(hot, 12);
+  }
   HotState next = open(path, 2);
   save(next, 9);
   EXPECT_EQ(newest_step(path), 9);
@@ -95,7 +103,10 @@ TEST(HotState, TheLatestSaveCountsEvenWhenTheRunWentBack) {
 TEST(HotState, OtherTensorsStartANewFile) {
   const FreshDirectory directory;
   const std::string path = directory / "hot";
-  { HotState hot = open(path, 1, 500); save(hot, 1, 500); }
+  {
+    HotState hot = open(path, 1, 500);
+    save(hot, 1, 500);
+  }
   EXPECT_FALSE(reads_exactly(path, 1, 5));
   HotState smaller = open(path, 2, 5);
   EXPECT_EQ(newest_step(path), -1);
@@ -106,10 +117,15 @@ TEST(HotState, OtherTensorsStartANewFile) {
 TEST(HotState, AFlippedBitOfTheNewestSlotFallsBackToTheOtherOne) {
   const FreshDirectory directory;
   const std::string path = directory / "hot";
-  { HotState hot = open(path, 1); save(hot, 1); save(hot, 2); }
+  {
+    HotState hot = open(path, 1);
+    save(hot, 1);
+    save(hot, 2);
+  }
   const std::string good = get(path);
   const std::size_t slot = (good.size() - 4096) / 2;
-  for (std::size_t at : {std::size_t{0}, std::size_t{8}, std::size_t{16}, std::size_t{24}, std::size_t{32}, std::size_t{4096}, std::size_t{4120}, std::size_t{8192}, std::size_t{8300}}) {
+  for (std::size_t at : {std::size_t{0}, std::size_t{8}, std::size_t{16}, std::size_t{24}, std::size_t{32},
+                         std::size_t{4096}, std::size_t{4120}, std::size_t{8192}, std::size_t{8300}}) {
     std::string bad = good;
     bad[4096 + slot + at] = static_cast<char>(bad[4096 + slot + at] ^ 4);
     put(path, bad);
@@ -122,12 +138,17 @@ TEST(HotState, AFlippedBitOfTheNewestSlotFallsBackToTheOtherOne) {
 TEST(HotState, GarbageIsRefusedAndNeverCrashesAReader) {
   const FreshDirectory directory;
   const std::string path = directory / "hot";
-  { HotState hot = open(path, 1); save(hot, 1); save(hot, 2); }
+  {
+    HotState hot = open(path, 1);
+    save(hot, 1);
+    save(hot, 2);
+  }
   const std::string good = get(path);
   std::mt19937 random(7);
   for (int round = 0; round < 300; ++round) {
     std::string bad = good.substr(0, round % 3 == 0 ? random() % good.size() : good.size());
-    for (int i = 0; i < 4 && !bad.empty(); ++i) bad[random() % std::min<std::size_t>(bad.size(), round % 2 ? 64 : bad.size())] = static_cast<char>(random());
+    for (int i = 0; i < 4 && !bad.empty(); ++i)
+      bad[random() % std::min<std::size_t>(bad.size(), round % 2 ? 64 : bad.size())] = static_cast<char>(random());
     put(path, bad);
     const Result<std::optional<TrainerState>> found = inspect_hot_state(path);
     if (!found || !*found) continue;
@@ -155,10 +176,14 @@ TEST(HotState, APlaceThatIsTooSmallSaysSoBeforeTheFirstSave) {
 TEST(HotState, SurvivesSigkillAtAnyMoment) {
   const FreshDirectory directory;
   const std::string path = directory / "hot";
-  constexpr std::size_t width = 20000;   // a save takes long enough to be hit in the middle
+  constexpr std::size_t width = 20000;  // a save takes long enough to be hit in the middle
   std::mt19937 random(11);
   std::int64_t known = 0;
-  { HotState hot = open(path, 0, width); save(hot, 1, width); known = 1; }
+  {
+    HotState hot = open(path, 0, width);
+    save(hot, 1, width);
+    known = 1;
+  }
   for (int round = 1; round <= 200; ++round) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
@@ -167,7 +192,7 @@ TEST(HotState, SurvivesSigkillAtAnyMoment) {
       for (std::int64_t step = known + 1;; ++step) save(hot, step, width);
     }
     ::usleep(random() % 4000);
-    const std::int64_t meanwhile = newest_step(path);   // the writer is alive
+    const std::int64_t meanwhile = newest_step(path);  // the writer is alive
     EXPECT_GE(meanwhile, known);
     ::kill(child, SIGKILL);
     ASSERT_EQ(::waitpid(child, nullptr, 0), child);

@@ -13,10 +13,16 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string with_length(const std::string& header, std::uint64_t length) { return std::string(reinterpret_cast<const char*>(&length), 8) + header; }
-std::string file_of(const std::string& header, std::size_t data) { return with_length(header, header.size()) + std::string(data, 'x'); }
+std::string with_length(const std::string& header, std::uint64_t length) {
+  return std::string(reinterpret_cast<const char*>(&length), 8) + header;
+}
+std::string file_of(const std::string& header, std::size_t data) {
+  return with_length(header, header.size()) + std::string(data, 'x');
+}
 
-Result<SafetensorsHeader> parse(const std::string& file) { return parse_safetensors(std::as_bytes(std::span(file)), "m.safetensors"); }
+Result<SafetensorsHeader> parse(const std::string& file) {
+  return parse_safetensors(std::as_bytes(std::span(file)), "m.safetensors");
+}
 
 struct BadCase {
   const char* name;
@@ -43,33 +49,50 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         BadCase{"empty", "", {"0 bytes", "8"}}, BadCase{"seven_bytes", "1234567", {"7 bytes"}},
         BadCase{"git_lfs", "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n", {"git lfs pull"}},
-        BadCase{"no_header", with_length("", 0), {"0 bytes"}}, BadCase{"header_beyond_file", with_length("{}", 3), {"3", "2"}},
+        BadCase{"no_header", with_length("", 0), {"0 bytes"}},
+        BadCase{"header_beyond_file", with_length("{}", 3), {"3", "2"}},
         BadCase{"header_too_large", with_length("{}", 100'000'001), {"100000001", "100000000"}},
         BadCase{"header_length_overflows", with_length("{}", ~0ull), {"18446744073709551615"}},
         BadCase{"no_brace", file_of("[1]     ", 0), {"0x5b"}}, BadCase{"garbage", file_of("{\"a\":", 0), {"JSON"}},
         BadCase{"bad_utf8", file_of("{\"\xff\":1}", 0), {"JSON"}}, BadCase{"text_after", file_of("{}x", 0), {"JSON"}},
         BadCase{"deep", file_of("{" + std::string("\"a\":{\"shape\":") + std::string(100000, '['), 0), {"array"}},
         BadCase{"deep_objects", file_of(R"({"a":{"b":{"c":{}}}})", 0), {"\"b\""}},
-        BadCase{"same_name_twice", file_of("{" + a + "," + R"("a":{"dtype":"F32","shape":[1],"data_offsets":[8,12]})" + "}", 12), {"\"a\"", "twice"}},
-        BadCase{"same_field_twice", file_of(R"({"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8), {"dtype", "twice"}},
+        BadCase{"same_name_twice",
+                file_of("{" + a + "," + R"("a":{"dtype":"F32","shape":[1],"data_offsets":[8,12]})" + "}", 12),
+                {"\"a\"", "twice"}},
+        BadCase{"same_field_twice",
+                file_of(R"({"a":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8),
+                {"dtype", "twice"}},
         BadCase{"same_metadata_twice", file_of(R"({"__metadata__":{"k":"1","k":"2"}})", 0), {"twice"}},
         BadCase{"metadata_number", file_of(R"({"__metadata__":{"k":1}})", 0), {"number"}},
         BadCase{"unknown_dtype", file_of(R"({"a":{"dtype":"Q4_0","shape":[2],"data_offsets":[0,8]}})", 8), {"Q4_0"}},
         BadCase{"negative_shape", file_of(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8), {"-2"}},
-        BadCase{"huge_extent", file_of(R"({"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,8]}})", 8), {"18446744073709551615"}},
-        BadCase{"overflow", file_of(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,8]}})", 8), {"overflow"}},
+        BadCase{"huge_extent",
+                file_of(R"({"a":{"dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,8]}})", 8),
+                {"18446744073709551615"}},
+        BadCase{"overflow",
+                file_of(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296,4294967296],"data_offsets":[0,8]}})", 8),
+                {"overflow"}},
         BadCase{"fraction", file_of(R"({"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}})", 8), {"2.0"}},
         BadCase{"no_shape", file_of(R"({"a":{"dtype":"F32","data_offsets":[0,8]}})", 8), {"shape"}},
         BadCase{"three_offsets", file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4,8]}})", 8), {"3"}},
         BadCase{"size_differs", file_of(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8), {"12", "8"}},
         BadCase{"backwards", file_of(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8), {"8", "0"}},
-        BadCase{"truncated", file_of("{" + a + "}", 7), {"8", "7", "truncated"}}, BadCase{"trailing", file_of("{" + a + "}", 9), {"8", "9"}},
-        BadCase{"overlap", file_of("{" + a + "," + R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]})" + "}", 12), {"overlap", "4", "8"}},
-        BadCase{"hole", file_of("{" + a + "," + R"("b":{"dtype":"F32","shape":[1],"data_offsets":[12,16]})" + "}", 16), {"hole", "12", "8"}}),
+        BadCase{"truncated", file_of("{" + a + "}", 7), {"8", "7", "truncated"}},
+        BadCase{"trailing", file_of("{" + a + "}", 9), {"8", "9"}},
+        BadCase{"overlap",
+                file_of("{" + a + "," + R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]})" + "}", 12),
+                {"overlap", "4", "8"}},
+        BadCase{"hole",
+                file_of("{" + a + "," + R"("b":{"dtype":"F32","shape":[1],"data_offsets":[12,16]})" + "}", 16),
+                {"hole", "12", "8"}}),
     [](const auto& bad) { return std::string(bad.param.name); });
 
 TEST(Safetensors, ReadsAnyOrderScalarsAndEmptyTensors) {
-  const Result<SafetensorsHeader> got = parse(file_of("{" + b + "," + a + R"(,"e":{"dtype":"F32","shape":[0,3],"data_offsets":[8,8]},"s":{"dtype":"U8","shape":[],"data_offsets":[12,13]}})", 13));
+  const Result<SafetensorsHeader> got = parse(file_of(
+      "{" + b + "," + a +
+          R"(,"e":{"dtype":"F32","shape":[0,3],"data_offsets":[8,8]},"s":{"dtype":"U8","shape":[],"data_offsets":[12,13]}})",
+      13));
   ASSERT_TRUE(got) << describe(got.error());
   ASSERT_EQ(got->entries.size(), 4u);
   EXPECT_EQ(got->entries[0].info.name, "a");
@@ -77,9 +100,11 @@ TEST(Safetensors, ReadsAnyOrderScalarsAndEmptyTensors) {
 }
 
 TEST(Safetensors, EveryTruncationOfARealFileIsRefused) {
-  const std::string file = get(std::string(FTL_SOURCE_DIR) + "/tests/golden/data/mha_tied/adapter/adapter_model.safetensors");
+  const std::string file =
+      get(std::string(FTL_SOURCE_DIR) + "/tests/golden/data/mha_tied/adapter/adapter_model.safetensors");
   ASSERT_TRUE(parse(file));
-  for (std::size_t length = 0; length < file.size(); length += 13) ASSERT_FALSE(parse(file.substr(0, length))) << length;
+  for (std::size_t length = 0; length < file.size(); length += 13)
+    ASSERT_FALSE(parse(file.substr(0, length))) << length;
 }
 
 TEST(Safetensors, AFlippedHeaderByteNeverReachesBeyondTheFile) {
@@ -104,7 +129,8 @@ TEST(Safetensors, OurWriterMakesTheReferenceWritersBytes) {
       Result<std::unique_ptr<CheckpointReader>> reader = open_safetensors(files, path);
       ASSERT_TRUE(reader) << describe(reader.error());
       std::vector<TensorToWrite> tensors;
-      for (const TensorInfo& tensor : (*reader)->tensors()) tensors.push_back({tensor.name, tensor.dtype, tensor.shape, *(*reader)->bytes(tensor.name)});
+      for (const TensorInfo& tensor : (*reader)->tensors())
+        tensors.push_back({tensor.name, tensor.dtype, tensor.shape, *(*reader)->bytes(tensor.name)});
       std::reverse(tensors.begin(), tensors.end());
       ASSERT_TRUE(write_safetensors(files, directory / "copy", tensors));
       EXPECT_EQ(get(directory / "copy"), get(path)) << path;
@@ -115,7 +141,8 @@ TEST(Safetensors, OurWriterMakesTheReferenceWritersBytes) {
 TEST(Safetensors, TheWriterPutsWideTypesFirstAndRefusesWrongSizes) {
   const std::array<std::byte, 8> bytes{};
   const std::span<const std::byte> all(bytes);
-  const Result<SafetensorsImage> image = lay_out_safetensors({{"a", DType::u8, {1}, all.first(1)}, {"b", DType::i64, {}, all}, {"c", DType::bf16, {2}, all.first(4)}}, {});
+  const Result<SafetensorsImage> image = lay_out_safetensors(
+      {{"a", DType::u8, {1}, all.first(1)}, {"b", DType::i64, {}, all}, {"c", DType::bf16, {2}, all.first(4)}}, {});
   ASSERT_TRUE(image);
   EXPECT_LT(image->header.find("\"b\""), image->header.find("\"c\""));
   EXPECT_LT(image->header.find("\"c\""), image->header.find("\"a\""));
@@ -162,7 +189,8 @@ TEST_F(Sharded, SaysWhichShardOrTensorIsMissing) {
 }
 
 TEST_F(Sharded, NeverLeavesTheModelsDirectory) {
-  for (const char* name : {"../one.safetensors", "/etc/passwd", "..", ".", "", "x/one.safetensors", "one.safetensors\\u0000x"}) {
+  for (const char* name :
+       {"../one.safetensors", "/etc/passwd", "..", ".", "", "x/one.safetensors", "one.safetensors\\u0000x"}) {
     const auto got = open(std::string(R"({"a":")") + name + "\"}");
     ASSERT_FALSE(got) << name;
     EXPECT_EQ(got.error().kind, FaultKind::safetensors_corrupt) << name;

@@ -15,7 +15,8 @@ class SomeTensors {
       names_.push_back("layer." + std::to_string(i) + ".weight");
       for (int part = 0; part < 3; ++part) {
         std::vector<float>& values = data_.emplace_back((i + 1) * width);
-        for (std::size_t k = 0; k < values.size(); ++k) values[k] = salt + static_cast<float>(1000 * i + 100 * static_cast<std::size_t>(part) + k % 100);
+        for (std::size_t k = 0; k < values.size(); ++k)
+          values[k] = salt + static_cast<float>(1000 * i + 100 * static_cast<std::size_t>(part) + k % 100);
       }
     }
   }
@@ -23,7 +24,11 @@ class SomeTensors {
     std::vector<TrainableView> all;
     for (std::size_t i = 0; i < 3; ++i) {
       const auto rows = static_cast<std::int64_t>(i + 1);
-      all.push_back({names_[i], {rows, static_cast<std::int64_t>(data_[3 * i].size()) / rows}, data_[3 * i], data_[3 * i + 1], data_[3 * i + 2]});
+      all.push_back({names_[i],
+                     {rows, static_cast<std::int64_t>(data_[3 * i].size()) / rows},
+                     data_[3 * i],
+                     data_[3 * i + 1],
+                     data_[3 * i + 2]});
     }
     return all;
   }

@@ -40,7 +40,8 @@ class Directory {
   std::string path_;
 };
 
-Result<ReadConfig> read(const std::string& text, std::vector<std::string> overrides = {}, std::vector<Failure>* all = nullptr) {
+Result<ReadConfig> read(const std::string& text, std::vector<std::string> overrides = {},
+                        std::vector<Failure>* all = nullptr) {
   const Directory directory;
   return read_config({directory.file(text), std::move(overrides)}, all);
 }
@@ -53,9 +54,9 @@ RunConfig good(const std::string& text, std::vector<std::string> overrides = {})
 
 struct BadCase {
   const char* name;
-  std::string text;        // appended to the smallest configuration, unless it begins with '!': then alone, without it
+  std::string text;  // appended to the smallest configuration, unless it begins with '!': then alone, without it
   FaultKind kind;
-  const char* place;       // what `where` ends with
+  const char* place;  // what `where` ends with
   std::vector<const char*> words;
 };
 void PrintTo(const BadCase& bad, std::ostream* out) { *out << bad.name; }
@@ -81,7 +82,8 @@ std::string repeated(const std::string& part, int times) {
 std::string alias_bomb() {
   std::string text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n";
   for (int i = 1; i < 12; ++i) {
-    text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + repeated("*a" + std::to_string(i - 1) + ", ", 9) + "x]\n";
+    text += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" +
+            repeated("*a" + std::to_string(i - 1) + ", ", 9) + "x]\n";
   }
   return text;
 }
@@ -101,16 +103,32 @@ const std::vector<BadCase>& bad_cases() {
       {"yaml_nan", "learning_rate: .nan\n", FaultKind::config_invalid_value, ":3:16", {"finite"}},
       {"infinite", "learning_rate: inf\n", FaultKind::config_invalid_value, ":3:16", {"finite"}},
       {"overflow", "learning_rate: 1e999\n", FaultKind::config_invalid_value, ":3:16", {"64 bits"}},
-      {"integer_overflow", "max_steps: 99999999999999999999\n", FaultKind::config_invalid_value, ":3:12", {"9223372036854775807"}},
+      {"integer_overflow",
+       "max_steps: 99999999999999999999\n",
+       FaultKind::config_invalid_value,
+       ":3:12",
+       {"9223372036854775807"}},
       {"negative_seed", "seed: -1\n", FaultKind::config_invalid_value, ":3:7", {"integer"}},
       {"negative_rate", "learning_rate: -1e-4\n", FaultKind::config_invalid_value, ":3:16", {"at least 0"}},
       {"yes_for_true", "use_rslora: yes\n", FaultKind::config_invalid_value, ":3:13", {"'yes'", "true or false"}},
       {"list_for_text", "output_dir: [a]\n", FaultKind::config_invalid_value, ":3:13", {"a list", "text"}},
       {"text_for_mapping", "watchdog: on\n", FaultKind::config_invalid_value, ":3:11", {"mapping"}},
       {"unknown_choice", "device: tpu\n", FaultKind::config_invalid_value, ":3:9", {"'tpu'", "auto or cpu or cuda"}},
-      {"dataset_is_text", "!model_name_or_path: m\ndatasets: d.jsonl\n", FaultKind::config_invalid_value, ":2:11", {"list"}},
-      {"dataset_key", "!model_name_or_path: m\ndatasets:\n  - path: d\n    typ: alpaca\n", FaultKind::config_unknown_key, ":4:5", {"type"}},
-      {"dataset_without_path", "!model_name_or_path: m\ndatasets: [{type: alpaca}]\n", FaultKind::config_missing_key, "", {"datasets[0].path"}},
+      {"dataset_is_text",
+       "!model_name_or_path: m\ndatasets: d.jsonl\n",
+       FaultKind::config_invalid_value,
+       ":2:11",
+       {"list"}},
+      {"dataset_key",
+       "!model_name_or_path: m\ndatasets:\n  - path: d\n    typ: alpaca\n",
+       FaultKind::config_unknown_key,
+       ":4:5",
+       {"type"}},
+      {"dataset_without_path",
+       "!model_name_or_path: m\ndatasets: [{type: alpaca}]\n",
+       FaultKind::config_missing_key,
+       "",
+       {"datasets[0].path"}},
       {"no_model", "!datasets: [{path: d}]\n", FaultKind::config_missing_key, "run.yaml", {"model_name_or_path"}},
       {"empty", "!", FaultKind::config_missing_key, "run.yaml", {"model_name_or_path"}},
       {"list_at_top", "!- a\n- b\n", FaultKind::config_invalid_value, ":1:1", {"a list", "mapping"}},
@@ -120,7 +138,13 @@ const std::vector<BadCase>& bad_cases() {
       {"fraction_of_examples", "val_set_size: 1.5\n", FaultKind::config_invalid_value, ":3:15", {"1.5"}},
       {"tab", "parallel:\n\tdp: 1\n", FaultKind::config_syntax, "", {}},
       {"open_list", "lora_target: [a, b\n", FaultKind::config_syntax, "", {}},
-      {"binary", std::string("!\x7f""ELF\x01\x00", 7), FaultKind::config_syntax, "run.yaml:1:1", {"0x7f"}},
+      {"binary",
+       std::string("!\x7f"
+                   "ELF\x01\x00",
+                   7),
+       FaultKind::config_syntax,
+       "run.yaml:1:1",
+       {"0x7f"}},
       {"merge_key", "x: &x {dp: 1}\nparallel: {<<: *x}\n", FaultKind::config_syntax, ":4:12", {"merge"}},
       {"tag", "seed: !!int 3\n", FaultKind::config_syntax, ":3:7", {"tags"}},
       {"two_documents", "---\nseed: 3\n", FaultKind::config_syntax, "run.yaml", {"document"}},
@@ -132,18 +156,27 @@ const std::vector<BadCase>& bad_cases() {
       {"too_large", "# " + std::string(1 << 20, 'x') + "\n", FaultKind::config_syntax, "run.yaml", {"1048576"}},
       {"dropout", "lora_dropout: 0.1\n", FaultKind::not_in_this_version, ":3:15", {"lora_dropout"}},
       {"packing", "packing: true\n", FaultKind::not_in_this_version, ":3:10", {"packing"}},
-      {"checkpointing", "gradient_checkpointing: true\n", FaultKind::not_in_this_version, ":3:25", {"gradient_checkpointing"}},
+      {"checkpointing",
+       "gradient_checkpointing: true\n",
+       FaultKind::not_in_this_version,
+       ":3:25",
+       {"gradient_checkpointing"}},
       {"tensor_parallel", "parallel: {tp: 2}\n", FaultKind::not_in_this_version, ":3:16", {"parallel.tp"}},
       {"zero", "parallel: {zero: 1}\n", FaultKind::not_in_this_version, ":3:18", {"parallel.zero"}},
       {"bfloat16", "dtype: bfloat16\n", FaultKind::not_in_this_version, ":3:8", {"bfloat16", "float32"}},
       {"other_optimizer", "optim: lion\n", FaultKind::not_in_this_version, ":3:8", {"lion", "adamw"}},
-      {"chat_template", "!model_name_or_path: m\ndatasets: [{path: d, type: chat_template}]\n", FaultKind::not_in_this_version, ":2:28", {"chat_template"}},
+      {"chat_template",
+       "!model_name_or_path: m\ndatasets: [{path: d, type: chat_template}]\n",
+       FaultKind::not_in_this_version,
+       ":2:28",
+       {"chat_template"}},
       {"other_tools_key", "load_in_4bit: true\n", FaultKind::not_in_this_version, ":3:1", {"load_in_4bit"}},
   };
   return cases;
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, BadConfig, testing::ValuesIn(bad_cases()), [](const auto& bad) { return std::string(bad.param.name); });
+INSTANTIATE_TEST_SUITE_P(Table, BadConfig, testing::ValuesIn(bad_cases()),
+                         [](const auto& bad) { return std::string(bad.param.name); });
 
 TEST(ConfigReader, ReadsTheFirstRunsConfiguration) {
   const Result<ReadConfig> got = read_config({std::string(FTL_SOURCE_DIR) + "/configs/lora-tiny.yaml", {}});
@@ -161,7 +194,9 @@ TEST(ConfigReader, ReportsAllErrorsTogether) {
 }
 
 TEST(ConfigReader, ReadsTheNamesOfOtherToolsAndSaysSo) {
-  const Result<ReadConfig> got = read("base_model: m\ndatasets: [{path: d}]\nlora_r: 4\nsequence_len: 64\nmicro_batch_size: 2\noptimizer: adamw_torch\nlora_target_linear: true\n");
+  const Result<ReadConfig> got = read(
+      "base_model: m\ndatasets: [{path: d}]\nlora_r: 4\nsequence_len: 64\nmicro_batch_size: 2\noptimizer: "
+      "adamw_torch\nlora_target_linear: true\n");
   ASSERT_TRUE(got) << describe(got.error());
   EXPECT_EQ(got->config.lora_rank, 4);
   EXPECT_EQ(got->config.cutoff_len, 64);
@@ -170,7 +205,8 @@ TEST(ConfigReader, ReadsTheNamesOfOtherToolsAndSaysSo) {
 }
 
 TEST(ConfigReader, DerivesTheGlobalBatchFromAccumulation) {
-  const RunConfig derived = good(smallest + "micro_batch_size: 2\ngradient_accumulation_steps: 3\nnodes: 2\nranks_per_node: 2\n");
+  const RunConfig derived =
+      good(smallest + "micro_batch_size: 2\ngradient_accumulation_steps: 3\nnodes: 2\nranks_per_node: 2\n");
   EXPECT_EQ(derived.global_batch_size, 24);
   EXPECT_EQ(good(smallest + "gradient_accumulation_steps: 3\nglobal_batch_size: 5\n").global_batch_size, 5);
 }
@@ -190,7 +226,9 @@ TEST(ConfigReader, OverridesGoTheSameTypedPath) {
 }
 
 TEST(ConfigReader, ReadsWordsAndNumbersAsPeopleWriteThem) {
-  const RunConfig got = good(smallest + "learning_rate: 1e-4\nparallel: {dp: auto}\nranks_per_node: auto\ndtype: auto\ntokenizer_name_or_path: null\nseed: 18446744073709551615\n");
+  const RunConfig got = good(smallest +
+                             "learning_rate: 1e-4\nparallel: {dp: auto}\nranks_per_node: auto\ndtype: "
+                             "auto\ntokenizer_name_or_path: null\nseed: 18446744073709551615\n");
   EXPECT_EQ(got.learning_rate, 1e-4);
   EXPECT_EQ(got.parallel.dp, 0);
   EXPECT_EQ(got.dtype, "float32");
@@ -254,7 +292,9 @@ TEST(ConfigIdentity, NamesTheOldAndTheNewValue) {
 }
 
 TEST(ConfigJson, BringsEveryKeyBack) {
-  RunConfig config = good(smallest + "val_set_size: 0.1\nlearning_rate: 0.3\nlora_target: [q_proj]\nhardware: {gpu: h100-80g}\noutput_dir: \"a b: #c\"\n");
+  RunConfig config = good(smallest +
+                          "val_set_size: 0.1\nlearning_rate: 0.3\nlora_target: [q_proj]\nhardware: {gpu: "
+                          "h100-80g}\noutput_dir: \"a b: #c\"\n");
   const Result<RunConfig> again = config_from_json(to_json(config));
   ASSERT_TRUE(again) << describe(again.error());
   EXPECT_EQ(*again, config);
@@ -263,13 +303,16 @@ TEST(ConfigJson, BringsEveryKeyBack) {
     RunConfig changed = config;
     change(key.place(&changed));
     const Result<RunConfig> back = config_from_json(to_json(changed));
-    if (!back) EXPECT_EQ(back.error().kind, FaultKind::config_invalid_value) << key.name;   // the change left the key's range
-    else EXPECT_EQ(*back, changed) << key.name;
+    if (!back)
+      EXPECT_EQ(back.error().kind, FaultKind::config_invalid_value) << key.name;  // the change left the key's range
+    else
+      EXPECT_EQ(*back, changed) << key.name;
   }
 }
 
 TEST(ConfigJson, RefusesGarbage) {
-  for (const std::string& text : {std::string("{"), std::string("[]"), std::string("{\"seed\": -1}"), repeated("[", 100000), repeated("{\"a\":", 100000)}) {
+  for (const std::string& text : {std::string("{"), std::string("[]"), std::string("{\"seed\": -1}"),
+                                  repeated("[", 100000), repeated("{\"a\":", 100000)}) {
     EXPECT_FALSE(config_from_json(text));
   }
 }
