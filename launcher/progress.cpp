@@ -10,7 +10,7 @@
 namespace ftl {
 namespace {
 
-constexpr int narrow = 40;        // below this many columns there is no room for a bar
+constexpr int narrow = 40;  // below this many columns there is no room for a bar
 constexpr int bar_widest = 30;
 
 // The eighths of a cell.
@@ -65,7 +65,7 @@ std::string format_bar(const ProgressLine& line, int columns) {
   const double share = line.steps > 0 ? static_cast<double>(line.step) / static_cast<double>(line.steps) : 0;
   const std::string right = count_of(line) + "  " + facts_of(line);
   const std::string left = fmt::format("{:3.0f}%", std::floor(std::clamp(share, 0.0, 1.0) * 100));
-  const int room = columns - static_cast<int>(left.size() + right.size()) - 3;   // two edges and a space
+  const int room = columns - static_cast<int>(left.size() + right.size()) - 3;  // two edges and a space
   if (columns < narrow || room < 4) return right.substr(0, static_cast<std::size_t>(std::max(columns, 0)));
   return left + "|" + bar_of(share, std::min(room, bar_widest)) + "| " + right;
 }
@@ -93,7 +93,8 @@ void Progress::draw_bar() {
 
 void Progress::on_status(const RunStatus& status) {
   line_.steps = status.steps;
-  const bool ended = status.state == RunState::finished || status.state == RunState::failed || status.state == RunState::stopped;
+  const bool ended =
+      status.state == RunState::finished || status.state == RunState::failed || status.state == RunState::stopped;
   line_.state = status.state == RunState::running ? "" : std::string(name_of(status.state));
   if (status.state == RunState::running && line_.step == 0) line_.state = "running";
   if (!ended) draw_bar();

@@ -143,7 +143,8 @@ Result<Descriptor> take_lock(const std::string& path) {
     if (errno != EWOULDBLOCK) return storage_failure(lock_path, errno);
     const auto owner = owner_in(read_small_file(lock_path).value_or(""));
     const std::string who = owner ? "process " + std::to_string(owner->pid) + " on " + owner->host : "another process";
-    return Failure{FaultKind::run_directory_owned, "the run directory belongs to a launcher that is running: " + who, path, ""};
+    return Failure{FaultKind::run_directory_owned, "the run directory belongs to a launcher that is running: " + who,
+                   path, ""};
   }
   const auto self = process_stat(::getpid());
   const json text = {{"pid", ::getpid()}, {"host", host_name()}, {"start", self ? self->start_ticks : 0}};
@@ -159,7 +160,7 @@ Result<std::string> run_id_of(const std::string& path) {
   if (stored.is_object() && stored.value("path", json()) == json(path) && stored.value("id", json()).is_string()) {
     const std::string id = stored["id"].get<std::string>();
     const bool plain = id.size() == 16 && id.find_first_not_of("0123456789abcdef") == std::string::npos;
-    if (plain) return id;   // it becomes part of a path: nothing else is let through
+    if (plain) return id;  // it becomes part of a path: nothing else is let through
   }
   const std::string id = to_hex(random_bytes(8));
   const auto written = replace_file(file, dumped({{"id", id}, {"path", path}}) + "\n", true);
@@ -173,7 +174,7 @@ struct RunDirectory::Impl {
   std::string path;
   std::string run_id;
   Descriptor lock;
-  std::map<std::string, std::size_t> log_bytes;   // written by this launcher, by file
+  std::map<std::string, std::size_t> log_bytes;  // written by this launcher, by file
 
   std::string metrics() const { return path + "/metrics.jsonl"; }
   std::string logs_of(Attempt attempt) const { return path + "/logs/attempt-" + std::to_string(attempt.value); }
@@ -215,14 +216,17 @@ Attempt RunDirectory::next_attempt() const {
   return Attempt{attempts.empty() ? 1 : attempts.back() + 1};
 }
 
-Result<Done> RunDirectory::write_run(const std::string& text) { return replace_file(impl_->path + "/run.json", text, true); }
+Result<Done> RunDirectory::write_run(const std::string& text) {
+  return replace_file(impl_->path + "/run.json", text, true);
+}
 
 Result<Done> RunDirectory::write_status(const RunStatus& status) {
   StoredStatus stored{status, static_cast<std::int32_t>(::getpid()), true, verdict_files(impl_->path)};
   return replace_file(impl_->path + "/status.json", status_json(stored) + "\n", false);
 }
 
-Result<Done> RunDirectory::append_event(const std::string& name, const std::string& detail, std::int32_t rank, Attempt attempt) {
+Result<Done> RunDirectory::append_event(const std::string& name, const std::string& detail, std::int32_t rank,
+                                        Attempt attempt) {
   json line = {{"time", utc_now()}, {"event", name}, {"attempt", attempt.value}};
   if (!detail.empty()) line["detail"] = detail;
   if (rank >= 0) line["rank"] = rank;
@@ -231,14 +235,18 @@ Result<Done> RunDirectory::append_event(const std::string& name, const std::stri
 
 Result<Done> RunDirectory::append_step(const ReportStep& step) {
   const double rate = step.seconds > 0 ? static_cast<double>(step.tokens) / step.seconds : 0;
-  return append_line(impl_->metrics(), {{"step", step.step}, {"loss", finite(step.loss)}, {"grad_norm", finite(step.grad_norm)},
-                                        {"learning_rate", finite(step.learning_rate)}, {"tokens", step.tokens},
+  return append_line(impl_->metrics(), {{"step", step.step},
+                                        {"loss", finite(step.loss)},
+                                        {"grad_norm", finite(step.grad_norm)},
+                                        {"learning_rate", finite(step.learning_rate)},
+                                        {"tokens", step.tokens},
                                         {"tokens_per_second", finite(rate)}});
 }
 
 Result<Done> RunDirectory::append_evaluation(const ReportEvaluation& evaluation) {
-  return append_line(impl_->metrics(), {{"step", evaluation.step}, {"eval_loss", finite(evaluation.eval_loss)},
-                                        {"tokens", evaluation.tokens}});
+  return append_line(
+      impl_->metrics(),
+      {{"step", evaluation.step}, {"eval_loss", finite(evaluation.eval_loss)}, {"tokens", evaluation.tokens}});
 }
 
 Result<Done> RunDirectory::drop_steps_beyond(std::int64_t step) {
@@ -276,11 +284,13 @@ Result<Done> RunDirectory::Impl::append_bounded(const std::string& file, std::st
   return append_text(file, text);
 }
 
-Result<Done> RunDirectory::append_log(Attempt attempt, Rank rank, const std::vector<std::string>& lines, std::int64_t dropped) {
+Result<Done> RunDirectory::append_log(Attempt attempt, Rank rank, const std::vector<std::string>& lines,
+                                      std::int64_t dropped) {
   std::string text;
   for (const std::string& line : lines) text.append(line).append("\n");
   if (dropped > 0) text += "ftlaunch: " + std::to_string(dropped) + " lines were dropped here, they came too fast\n";
-  return impl_->append_bounded(impl_->logs_of(attempt) + "/rank-" + std::to_string(rank.value) + ".log", std::move(text));
+  return impl_->append_bounded(impl_->logs_of(attempt) + "/rank-" + std::to_string(rank.value) + ".log",
+                               std::move(text));
 }
 
 Result<Done> RunDirectory::append_engine_log(Attempt attempt, const std::string& line) {
@@ -294,7 +304,8 @@ Result<Done> RunDirectory::write_ring(Attempt attempt, Rank rank, const std::str
   return replace_file(directory + "/rank-" + std::to_string(rank.value) + ".ring", bytes, false);
 }
 
-// ---- readers ----------------------------------------------------------------------------------------------------------
+// ---- readers
+// ----------------------------------------------------------------------------------------------------------
 std::optional<Owner> read_owner(const std::string& run_directory) {
   const std::string path = run_directory + "/.lock";
   const Descriptor lock(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -302,7 +313,7 @@ std::optional<Owner> read_owner(const std::string& run_directory) {
   const auto owner = owner_in(read_small_file(path).value_or(""));
   // On its own machine an owner is looked up, without touching a lock that a launcher may be about to take.
   if (owner && owner->host == host_name()) return alive(owner->pid, owner->start_ticks) ? owner : std::nullopt;
-  if (::flock(lock.get(), LOCK_SH | LOCK_NB) == 0) return std::nullopt;   // it was free: the owner is dead
+  if (::flock(lock.get(), LOCK_SH | LOCK_NB) == 0) return std::nullopt;  // it was free: the owner is dead
   return owner;
 }
 
@@ -320,11 +331,13 @@ std::vector<std::string> verdict_files(const std::string& run_directory) {
 
 std::vector<std::string> fired_faults(const std::string& run_directory) {
   std::vector<std::string> fired;
-  for_each_line(read_small_file(run_directory + "/events.jsonl", lines_file_limit).value_or(""), [&](std::string_view line) {
-    const json object = json::parse(line, nullptr, false);
-    if (!object.is_object() || object.value("event", json()) != json("fault_fired")) return;
-    if (const json detail = object.value("detail", json()); detail.is_string()) fired.push_back(detail.get<std::string>());
-  });
+  for_each_line(read_small_file(run_directory + "/events.jsonl", lines_file_limit).value_or(""),
+                [&](std::string_view line) {
+                  const json object = json::parse(line, nullptr, false);
+                  if (!object.is_object() || object.value("event", json()) != json("fault_fired")) return;
+                  if (const json detail = object.value("detail", json()); detail.is_string())
+                    fired.push_back(detail.get<std::string>());
+                });
   return fired;
 }
 

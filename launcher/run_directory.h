@@ -25,25 +25,26 @@ struct StoredStatus {
   RunStatus status;
   std::int32_t launcher_pid = 0;
   bool launcher_alive = false;
-  std::vector<std::string> verdicts;   // "verdicts/1.json"
+  std::vector<std::string> verdicts;  // "verdicts/1.json"
 };
 
 class RunDirectory {
  public:
-  // Creates the directory if needed and takes the lock. A lock of a dead launcher is no lock. Repairs files whose last line is
-  // torn. Failures: run_directory_owned (names pid and host), usage_error (cannot be created), storage_full.
+  // Creates the directory if needed and takes the lock. A lock of a dead launcher is no lock. Repairs files whose last
+  // line is torn. Failures: run_directory_owned (names pid and host), usage_error (cannot be created), storage_full.
   static Result<RunDirectory> open(const std::string& path);
   RunDirectory(RunDirectory&&) noexcept;
   RunDirectory& operator=(RunDirectory&&) noexcept;
-  ~RunDirectory();                          // gives the lock back
+  ~RunDirectory();  // gives the lock back
 
-  const std::string& path() const;          // absolute
-  // Names the run's node-local state; the same after a restart of the launcher, another one for a copy of the directory.
+  const std::string& path() const;  // absolute
+  // Names the run's node-local state; the same after a restart of the launcher, another one for a copy of the
+  // directory.
   const std::string& run_id() const;
-  Attempt next_attempt() const;             // one beyond the highest that left logs here; 1 in a new directory
+  Attempt next_attempt() const;  // one beyond the highest that left logs here; 1 in a new directory
 
-  Result<Done> write_run(const std::string& json);            // run.json
-  Result<Done> write_status(const RunStatus& status);         // status.json, not synced: it is rewritten all the time
+  Result<Done> write_run(const std::string& json);     // run.json
+  Result<Done> write_status(const RunStatus& status);  // status.json, not synced: it is rewritten all the time
   Result<Done> append_event(const std::string& name, const std::string& detail, std::int32_t rank, Attempt attempt);
   Result<Done> append_step(const ReportStep& step);
   Result<Done> append_evaluation(const ReportEvaluation& evaluation);
@@ -59,15 +60,16 @@ class RunDirectory {
   std::unique_ptr<Impl> impl_;
 };
 
-// ---- readers: for status, "running again" and recovery -----------------------------------------------------------------
-// nullopt: there is no run here, or its file is garbage.
+// ---- readers: for status, "running again" and recovery
+// ----------------------------------------------------------------- nullopt: there is no run here, or its file is
+// garbage.
 std::optional<StoredStatus> read_status(const std::string& run_directory);
-std::string status_json(const StoredStatus& stored);          // schema ftlaunch.status/1
-std::optional<Owner> read_owner(const std::string& run_directory);   // the living launcher
-std::optional<std::string> read_run(const std::string& run_directory);   // run.json
-std::vector<std::string> verdict_files(const std::string& run_directory);   // "verdicts/<n>.json", ascending
+std::string status_json(const StoredStatus& stored);                       // schema ftlaunch.status/1
+std::optional<Owner> read_owner(const std::string& run_directory);         // the living launcher
+std::optional<std::string> read_run(const std::string& run_directory);     // run.json
+std::vector<std::string> verdict_files(const std::string& run_directory);  // "verdicts/<n>.json", ascending
 // Specs of planted faults that have fired in this run (events named fault_fired), as often as they did.
 std::vector<std::string> fired_faults(const std::string& run_directory);
-std::string utc_now();                                        // "2030-01-31T12:00:00Z"
+std::string utc_now();  // "2030-01-31T12:00:00Z"
 
 }  // namespace ftl

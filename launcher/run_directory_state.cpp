@@ -31,15 +31,19 @@ std::int64_t free_bytes(const std::string& path) {
   return static_cast<std::int64_t>(room.f_bavail) * static_cast<std::int64_t>(room.f_frsize);
 }
 
-// A directory of ours that nobody else can enter. The place is writable for everybody, so what lies there may be a trap.
+// A directory of ours that nobody else can enter. The place is writable for everybody, so what lies there may be a
+// trap.
 Result<Done> own_directory(const std::string& path) {
-  const auto refused = [&](const std::string& what) { return Failure{FaultKind::node_state_too_small, what, path, "set FTL_STATE_DIR"}; };
+  const auto refused = [&](const std::string& what) {
+    return Failure{FaultKind::node_state_too_small, what, path, "set FTL_STATE_DIR"};
+  };
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
     return refused(std::string("node-local state cannot be created: ") + std::strerror(errno));
   }
   struct stat about {};
   if (::lstat(path.c_str(), &about) != 0) return refused(std::strerror(errno));
-  if (!S_ISDIR(about.st_mode) || about.st_uid != ::getuid()) return refused("what lies there is not a directory of this user");
+  if (!S_ISDIR(about.st_mode) || about.st_uid != ::getuid())
+    return refused("what lies there is not a directory of this user");
   if (::chmod(path.c_str(), 0700) != 0) return refused(std::strerror(errno));
   return Done{};
 }
@@ -65,7 +69,8 @@ bool resumable(const std::string& state, const StateOwner& owner) {
   const auto status = owner.run_directory.empty() ? std::nullopt : read_status(owner.run_directory);
   if (!status || status->status.state == RunState::finished) return false;
   struct stat about {};
-  return ::stat((state + "/owner.json").c_str(), &about) == 0 && std::time(nullptr) - about.st_mtime < hot_state_kept_seconds;
+  return ::stat((state + "/owner.json").c_str(), &about) == 0 &&
+         std::time(nullptr) - about.st_mtime < hot_state_kept_seconds;
 }
 
 void remove(const std::string& path, std::vector<std::string>& removed) {
@@ -95,8 +100,10 @@ void reclaim_below(const std::string& base, bool all, std::vector<std::string>& 
   for (const std::string& state : states) {
     const StateOwner owner = owner_of(state);
     if (owner.pid > 0 && alive(owner.pid, owner.start)) continue;
-    if (!all && resumable(state, owner)) remove_attempts(state, "", removed);
-    else remove(state, removed);
+    if (!all && resumable(state, owner))
+      remove_attempts(state, "", removed);
+    else
+      remove(state, removed);
   }
 }
 
@@ -118,14 +125,16 @@ Result<std::string> claim_state_directory(const StateDirectoryOptions& options) 
       if (!made) return made.error();
     }
     const auto self = process_stat(::getpid());
-    const json owner = {{"pid", ::getpid()}, {"start", self ? self->start_ticks : 0}, {"run_directory", options.run_directory}};
+    const json owner = {
+        {"pid", ::getpid()}, {"start", self ? self->start_ticks : 0}, {"run_directory", options.run_directory}};
     std::ofstream file(state + "/owner.json", std::ios::trunc);
     file << owner.dump(-1, ' ', false, json::error_handler_t::replace) << '\n';
     if (file.flush()) return state;
     rooms += (rooms.empty() ? "" : ", ") + base + " cannot be written";
   }
   return Failure{FaultKind::node_state_too_small,
-                 "node-local state needs " + std::to_string(options.bytes_needed) + " bytes: " + rooms, bases.front(), ""};
+                 "node-local state needs " + std::to_string(options.bytes_needed) + " bytes: " + rooms, bases.front(),
+                 ""};
 }
 
 Result<Done> prepare_attempt(const std::string& state_directory, Attempt attempt) {

@@ -22,8 +22,8 @@ T field(const json& object, const char* name, T otherwise) {
 }
 
 std::optional<RunState> run_state_named(const std::string& name) {
-  for (const RunState state : {RunState::starting, RunState::running, RunState::recovering, RunState::finished, RunState::failed,
-                               RunState::stopped}) {
+  for (const RunState state : {RunState::starting, RunState::running, RunState::recovering, RunState::finished,
+                               RunState::failed, RunState::stopped}) {
     if (name_of(state) == name) return state;
   }
   return std::nullopt;
@@ -51,13 +51,23 @@ RankStatus rank_from(const json& object) {
 std::string status_json(const StoredStatus& stored) {
   json ranks = json::array();
   for (const RankStatus& rank : stored.status.ranks) {
-    ranks.push_back({{"rank", rank.rank.value}, {"node", rank.node}, {"pid", rank.pid}, {"keeper_pid", rank.keeper_pid},
-                     {"step", rank.step}, {"phase", name_of(rank.phase)}, {"collective", rank.collective},
+    ranks.push_back({{"rank", rank.rank.value},
+                     {"node", rank.node},
+                     {"pid", rank.pid},
+                     {"keeper_pid", rank.keeper_pid},
+                     {"step", rank.step},
+                     {"phase", name_of(rank.phase)},
+                     {"collective", rank.collective},
                      {"healthy", rank.healthy}});
   }
-  const json object = {{"schema", "ftlaunch.status/1"}, {"state", name_of(stored.status.state)},
-                       {"attempt", stored.status.attempt.value}, {"step", stored.status.step}, {"steps", stored.status.steps},
-                       {"launcher_pid", stored.launcher_pid}, {"ranks", ranks}, {"verdicts", stored.verdicts}};
+  const json object = {{"schema", "ftlaunch.status/1"},
+                       {"state", name_of(stored.status.state)},
+                       {"attempt", stored.status.attempt.value},
+                       {"step", stored.status.step},
+                       {"steps", stored.status.steps},
+                       {"launcher_pid", stored.launcher_pid},
+                       {"ranks", ranks},
+                       {"verdicts", stored.verdicts}};
   return object.dump(2, ' ', false, json::error_handler_t::replace);
 }
 
@@ -84,7 +94,7 @@ std::optional<StoredStatus> read_status(const std::string& run_directory) {
   stored.launcher_alive = owner.has_value();
   if (owner) stored.launcher_pid = owner->pid;
   if (!owner && !ended(*state)) {
-    stored.status.state = RunState::failed;   // the launcher died without a word
+    stored.status.state = RunState::failed;  // the launcher died without a word
     for (RankStatus& rank : stored.status.ranks) rank.healthy = false;
   }
   return stored;

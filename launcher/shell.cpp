@@ -27,8 +27,14 @@ constexpr Duration status_every = std::chrono::milliseconds(200);
 class Shell {
  public:
   Shell(const ShellOptions& options, const ShellCallbacks& callbacks, RunDirectory& directory, Progress& progress)
-      : options_(options), callbacks_(callbacks), directory_(directory), progress_(progress), supervisor_(options.supervisor),
-        signals_(io_, SIGINT, SIGTERM, SIGHUP), children_(io_, SIGCHLD), timer_(io_) {}
+      : options_(options),
+        callbacks_(callbacks),
+        directory_(directory),
+        progress_(progress),
+        supervisor_(options.supervisor),
+        signals_(io_, SIGINT, SIGTERM, SIGHUP),
+        children_(io_, SIGCHLD),
+        timer_(io_) {}
   Result<int> run();
 
  private:
@@ -41,8 +47,12 @@ class Shell {
   void note(const Result<Done>& written);
 
   void carry_out(const StartAttempt& command);
-  void carry_out(const StopRanks&) { if (processes_) processes_->stop_ranks(); }
-  void carry_out(const KillRanks&) { if (processes_) processes_->kill_ranks(); }
+  void carry_out(const StopRanks&) {
+    if (processes_) processes_->stop_ranks();
+  }
+  void carry_out(const KillRanks&) {
+    if (processes_) processes_->kill_ranks();
+  }
   void carry_out(const DismissKeepers& command);
   void carry_out(const DestroyAttempt& command);
   void carry_out(const PublishVerdict& command);
@@ -66,8 +76,8 @@ class Shell {
   asio::signal_set children_;
   asio::steady_timer timer_;
   std::unique_ptr<AttemptProcesses> processes_;
-  std::unique_ptr<AttemptProcesses> old_processes_;   // replaced while one of its own callbacks may be running
-  std::deque<Event> events_;                          // arrived while another one is being handled
+  std::unique_ptr<AttemptProcesses> old_processes_;  // replaced while one of its own callbacks may be running
+  std::deque<Event> events_;                         // arrived while another one is being handled
   bool delivering_ = false;
   Attempt attempt_{1};
   int stops_ = 0;
@@ -85,11 +95,12 @@ Result<int> Shell::run() {
   carry_out(supervisor_.start(clock_.now()));
   publish_status(true);
   while (!finish_) {
-    if (io_.run_one() == 0) break;   // never: a tick is always pending
+    if (io_.run_one() == 0) break;  // never: a tick is always pending
   }
   processes_.reset();
   publish_status(true);
-  if (!finish_) return Failure{FaultKind::internal_error, "the launcher ran out of events before the run had ended", "", ""};
+  if (!finish_)
+    return Failure{FaultKind::internal_error, "the launcher ran out of events before the run had ended", "", ""};
   return finish_->exit_code;
 }
 
@@ -161,7 +172,9 @@ AttemptSink Shell::sink_of(Attempt attempt) {
     note(directory_.append_log(attempt, rank, lines, dropped));
   };
   sink.engine_log = [this, attempt](const std::string& line) { note(directory_.append_engine_log(attempt, line)); };
-  sink.ring = [this, attempt](Rank rank, const std::string& bytes) { note(directory_.write_ring(attempt, rank, bytes)); };
+  sink.ring = [this, attempt](Rank rank, const std::string& bytes) {
+    note(directory_.write_ring(attempt, rank, bytes));
+  };
   return sink;
 }
 
@@ -190,8 +203,10 @@ Result<Done> Shell::start_attempt(const StartAttempt& command) {
   request.environment = options_.rank_environment;
   std::ofstream file(request.spec_path, std::ios::trunc);
   file << to_json(spec);
-  if (!file.flush()) return Failure{FaultKind::launch_failed, "the spec of the attempt cannot be written", request.spec_path, ""};
-  auto started = AttemptProcesses::start(io_, std::move(request), command.attempt, options_.listen_address, sink_of(command.attempt));
+  if (!file.flush())
+    return Failure{FaultKind::launch_failed, "the spec of the attempt cannot be written", request.spec_path, ""};
+  auto started = AttemptProcesses::start(io_, std::move(request), command.attempt, options_.listen_address,
+                                         sink_of(command.attempt));
   if (!started) return started.error();
   processes_ = std::move(*started);
   return Done{};
@@ -201,7 +216,8 @@ void Shell::carry_out(const StartAttempt& command) {
   attempt_ = command.attempt;
   old_processes_ = std::move(processes_);
   // Also claims the attempt's number: no later launcher of this directory uses it again.
-  note(directory_.append_engine_log(command.attempt, "ftlaunch: starting by the engine " + std::string(name_of(options_.engine))));
+  note(directory_.append_engine_log(command.attempt,
+                                    "ftlaunch: starting by the engine " + std::string(name_of(options_.engine))));
   const auto started = start_attempt(command);
   if (started) return deliver(EngineStarted{command.attempt, processes_->engine_pid()});
   // To the supervisor it is an engine that ended at once; its last lines say why.
@@ -210,13 +226,17 @@ void Shell::carry_out(const StartAttempt& command) {
 }
 
 void Shell::carry_out(const DismissKeepers& command) {
-  if (processes_) processes_->dismiss();
-  else deliver(AttemptGone{command.attempt});   // it was never there
+  if (processes_)
+    processes_->dismiss();
+  else
+    deliver(AttemptGone{command.attempt});  // it was never there
 }
 
 void Shell::carry_out(const DestroyAttempt& command) {
-  if (processes_) processes_->destroy();
-  else deliver(AttemptGone{command.attempt});
+  if (processes_)
+    processes_->destroy();
+  else
+    deliver(AttemptGone{command.attempt});
 }
 
 void Shell::carry_out(const PublishVerdict& command) {
@@ -224,7 +244,8 @@ void Shell::carry_out(const PublishVerdict& command) {
   verdict.time = utc_now();
   const auto name = directory_.write_verdict(verdict);
   if (!name) note(name.error());
-  note(directory_.append_event("verdict", std::string(info(verdict.kind).name) + (name ? " " + *name : ""), -1, attempt_));
+  note(directory_.append_event("verdict", std::string(info(verdict.kind).name) + (name ? " " + *name : ""), -1,
+                               attempt_));
   progress_.on_verdict(verdict);
 }
 
@@ -249,7 +270,8 @@ void Shell::carry_out(const Finish& command) {
 
 }  // namespace
 
-Result<int> run_shell(const ShellOptions& options, const ShellCallbacks& callbacks, RunDirectory& directory, Progress& progress) {
+Result<int> run_shell(const ShellOptions& options, const ShellCallbacks& callbacks, RunDirectory& directory,
+                      Progress& progress) {
   return Shell(options, callbacks, directory, progress).run();
 }
 

@@ -1,6 +1,6 @@
-// The edge of the launcher: one thread and one io_context around the pure Supervisor. Sockets, exits, signals and time become
-// events; commands become processes and files. On its own death, even by SIGKILL, everything of the run vanishes: the engine by
-// its parent-death signal, the keepers by their lost connection, the ranks with their keepers.
+// The edge of the launcher: one thread and one io_context around the pure Supervisor. Sockets, exits, signals and time
+// become events; commands become processes and files. On its own death, even by SIGKILL, everything of the run
+// vanishes: the engine by its parent-death signal, the keepers by their lost connection, the ranks with their keepers.
 #pragma once
 
 #include <functional>
@@ -16,8 +16,8 @@
 namespace ftl {
 
 struct ShellOptions {
-  SupervisorOptions supervisor;               // world, limits, faults, first attempt
-  ProcessSpec spec;                           // attempt, micro_batch, faults and resume_from are filled in for every attempt
+  SupervisorOptions supervisor;  // world, limits, faults, first attempt
+  ProcessSpec spec;              // attempt, micro_batch, faults and resume_from are filled in for every attempt
   EngineKind engine = EngineKind::local;
   std::string mpirun = "mpirun";
   std::string hostfile;
@@ -28,12 +28,14 @@ struct ShellOptions {
 };
 
 struct ShellCallbacks {
-  // Where an attempt starts from (ProcessSpec::resume_from), chosen when it starts: what is complete may have changed since.
+  // Where an attempt starts from (ProcessSpec::resume_from), chosen when it starts: what is complete may have changed
+  // since.
   std::function<Result<std::string>(Attempt)> choose_resume;
 };
 
-// Runs the whole run. The exit code of contract.md. SIGINT, SIGTERM and SIGHUP are handled while it runs. Call from the main
-// thread of a process without other children. Failures: what could not even be started.
-Result<int> run_shell(const ShellOptions& options, const ShellCallbacks& callbacks, RunDirectory& directory, Progress& progress);
+// Runs the whole run. The exit code of contract.md. SIGINT, SIGTERM and SIGHUP are handled while it runs. Call from the
+// main thread of a process without other children. Failures: what could not even be started.
+Result<int> run_shell(const ShellOptions& options, const ShellCallbacks& callbacks, RunDirectory& directory,
+                      Progress& progress);
 
 }  // namespace ftl

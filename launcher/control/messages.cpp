@@ -59,12 +59,14 @@ std::string text(const json& object, const char* name, std::size_t limit) {
 
 std::vector<std::string> lines(const json& object, const char* name, std::size_t limit, std::size_t bytes_each) {
   const json& list = member(object, name);
-  if (!list.is_array() || list.size() > limit) throw Malformed{std::string("`") + name + "` is not a list within its limit"};
+  if (!list.is_array() || list.size() > limit)
+    throw Malformed{std::string("`") + name + "` is not a list within its limit"};
   std::vector<std::string> out;
   for (const json& line : list) {
     if (!line.is_string()) throw Malformed{std::string("`") + name + "` has an entry that is not a string"};
     // Replaced bytes of invalid UTF-8 are three times as long as they were.
-    if (line.get_ref<const std::string&>().size() > 3 * bytes_each) throw Malformed{std::string("`") + name + "` is too long"};
+    if (line.get_ref<const std::string&>().size() > 3 * bytes_each)
+      throw Malformed{std::string("`") + name + "` is too long"};
     out.push_back(line.get<std::string>());
   }
   return out;
@@ -72,15 +74,16 @@ std::vector<std::string> lines(const json& object, const char* name, std::size_t
 
 // ---- rings ----------------------------------------------------------------------------------------------------------
 json to_json(const RecordedEntry& entry) {
-  return json::array({entry.sequence, entry.when.since_start.count(), static_cast<int>(entry.kind), static_cast<int>(entry.phase),
-                      entry.step, entry.collective, static_cast<int>(entry.signature.operation),
-                      static_cast<int>(entry.signature.dtype), entry.signature.count, entry.signature.group,
-                      entry.signature.step});
+  return json::array({entry.sequence, entry.when.since_start.count(), static_cast<int>(entry.kind),
+                      static_cast<int>(entry.phase), entry.step, entry.collective,
+                      static_cast<int>(entry.signature.operation), static_cast<int>(entry.signature.dtype),
+                      entry.signature.count, entry.signature.group, entry.signature.step});
 }
 
 RecordedEntry entry_from(const json& row) {
   if (!row.is_array() || row.size() != 11) throw Malformed{"a ring entry does not have 11 fields"};
-  constexpr const char* names[] = {"sequence", "when", "kind", "phase", "step", "collective", "operation", "dtype", "count", "group", "of"};
+  constexpr const char* names[] = {"sequence",  "when",  "kind",  "phase", "step", "collective",
+                                   "operation", "dtype", "count", "group", "of"};
   json object = json::object();
   for (std::size_t i = 0; i < 11; ++i) object[names[i]] = row[i];
   RecordedEntry entry;
@@ -102,10 +105,17 @@ json to_json(const RingSnapshot& ring) {
   json recent = json::array();
   const std::size_t skip = ring.recent.size() > recent_entries_limit ? ring.recent.size() - recent_entries_limit : 0;
   for (std::size_t i = skip; i < ring.recent.size(); ++i) recent.push_back(to_json(ring.recent[i]));
-  return {{"rank", ring.rank.value}, {"attempt", ring.attempt.value}, {"pid", ring.pid}, {"entries", ring.entries},
-          {"phase", static_cast<int>(ring.phase)}, {"step", ring.step}, {"started", ring.collectives_started},
-          {"completed", ring.collectives_completed}, {"heartbeat", ring.heartbeat},
-          {"last_progress", ring.last_progress.since_start.count()}, {"recent", recent}};
+  return {{"rank", ring.rank.value},
+          {"attempt", ring.attempt.value},
+          {"pid", ring.pid},
+          {"entries", ring.entries},
+          {"phase", static_cast<int>(ring.phase)},
+          {"step", ring.step},
+          {"started", ring.collectives_started},
+          {"completed", ring.collectives_completed},
+          {"heartbeat", ring.heartbeat},
+          {"last_progress", ring.last_progress.since_start.count()},
+          {"recent", recent}};
 }
 
 RingSnapshot ring_from(const json& object) {
@@ -121,7 +131,8 @@ RingSnapshot ring_from(const json& object) {
   ring.heartbeat = number<std::uint64_t>(object, "heartbeat");
   ring.last_progress = {Duration(number<std::int64_t>(object, "last_progress"))};
   const json& recent = member(object, "recent");
-  if (!recent.is_array() || recent.size() > recent_entries_limit) throw Malformed{"`recent` is not a list within its limit"};
+  if (!recent.is_array() || recent.size() > recent_entries_limit)
+    throw Malformed{"`recent` is not a list within its limit"};
   for (const json& row : recent) ring.recent.push_back(entry_from(row));
   return ring;
 }
@@ -129,8 +140,9 @@ RingSnapshot ring_from(const json& object) {
 // ---- bytes ----------------------------------------------------------------------------------------------------------
 std::string to_base64(std::string_view bytes) {
   std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  const int length =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
   out.resize(static_cast<std::size_t>(length));
   return out;
 }
@@ -139,8 +151,8 @@ std::string from_base64(const std::string& encoded) {
   if (encoded.size() % 4 != 0) throw Malformed{"`bytes` is not base64"};
   if (encoded.empty()) return {};
   std::string out(encoded.size() / 4 * 3, '\0');
-  if (EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(encoded.data()),
-                      static_cast<int>(encoded.size())) < 0) {
+  if (EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                      reinterpret_cast<const unsigned char*>(encoded.data()), static_cast<int>(encoded.size())) < 0) {
     throw Malformed{"`bytes` is not base64"};
   }
   for (std::size_t i = encoded.size(); i > encoded.size() - 2 && encoded[i - 1] == '='; --i) out.pop_back();
@@ -149,7 +161,11 @@ std::string from_base64(const std::string& encoded) {
 
 // ---- messages -------------------------------------------------------------------------------------------------------
 json body(const Hello& m) {
-  return {{"type", "hello"}, {"attempt", m.attempt.value}, {"rank", m.rank.value}, {"node", m.node}, {"keeper_pid", m.keeper_pid}};
+  return {{"type", "hello"},
+          {"attempt", m.attempt.value},
+          {"rank", m.rank.value},
+          {"node", m.node},
+          {"keeper_pid", m.keeper_pid}};
 }
 json body(const RankUp& m) { return {{"type", "rank_up"}, {"pid", m.pid}}; }
 json body(const ReportLine& m) { return {{"type", "report"}, {"line", m.line.substr(0, report_line_limit)}}; }
@@ -167,17 +183,29 @@ json body(const RingFile& m) {
   return {{"type", "ring_file"}, {"bytes", to_base64(std::string_view(m.bytes).substr(0, ring_file_limit))}};
 }
 json body(const Pulse& m) {
-  return {{"type", "pulse"}, {"state", static_cast<int>(m.state)}, {"ring_readable", m.ring_readable}, {"ring", to_json(m.ring)},
-          {"at", m.at.since_start.count()}, {"cpu_milliseconds", static_cast<std::int64_t>(m.cpu_seconds * 1000)}};
+  return {{"type", "pulse"},
+          {"state", static_cast<int>(m.state)},
+          {"ring_readable", m.ring_readable},
+          {"ring", to_json(m.ring)},
+          {"at", m.at.since_start.count()},
+          {"cpu_milliseconds", static_cast<std::int64_t>(m.cpu_seconds * 1000)}};
 }
 json body(const ExitEvidence& m) {
   json last = json::array();
   const std::size_t skip = m.last_lines.size() > last_lines_limit ? m.last_lines.size() - last_lines_limit : 0;
   for (std::size_t i = skip; i < m.last_lines.size(); ++i) last.push_back(m.last_lines[i].substr(0, last_line_bytes));
-  return {{"type", "exit"}, {"signalled", m.status.signalled}, {"code", m.status.code}, {"core_dumped", m.status.core_dumped},
-          {"pid", m.pid}, {"killed_by_keeper", m.killed_by_keeper}, {"ring", m.ring ? to_json(*m.ring) : json()},
-          {"last_lines", last}, {"cgroup_kills", m.oom.cgroup_kills}, {"kernel_line", m.oom.kernel_line.substr(0, log_line_limit)},
-          {"limit_bytes", m.oom.limit_bytes}, {"peak_resident_bytes", m.peak_resident_bytes}};
+  return {{"type", "exit"},
+          {"signalled", m.status.signalled},
+          {"code", m.status.code},
+          {"core_dumped", m.status.core_dumped},
+          {"pid", m.pid},
+          {"killed_by_keeper", m.killed_by_keeper},
+          {"ring", m.ring ? to_json(*m.ring) : json()},
+          {"last_lines", last},
+          {"cgroup_kills", m.oom.cgroup_kills},
+          {"kernel_line", m.oom.kernel_line.substr(0, log_line_limit)},
+          {"limit_bytes", m.oom.limit_bytes},
+          {"peak_resident_bytes", m.peak_resident_bytes}};
 }
 
 ExitEvidence exit_from(const json& object) {
@@ -205,7 +233,8 @@ KeeperMessage message_from(const json& object) {
   if (type == "rank_up") return RankUp{number<std::int32_t>(object, "pid", 1)};
   if (type == "report") return ReportLine{text(object, "line", 3 * report_line_limit)};
   if (type == "log") {
-    return LogBatch{lines(object, "lines", log_batch_limit, log_line_limit), number<std::int64_t>(object, "dropped", 0)};
+    return LogBatch{lines(object, "lines", log_batch_limit, log_line_limit),
+                    number<std::int64_t>(object, "dropped", 0)};
   }
   if (type == "ring_file") return RingFile{from_base64(text(object, "bytes", 4 * (ring_file_limit / 3 + 1)))};
   if (type == "pulse") {
@@ -228,7 +257,8 @@ Result<T> decoded(std::string_view payload, Read read) {
     if (object.is_discarded()) throw Malformed{"it is not JSON"};
     return T(read(object));
   } catch (const Malformed& malformed) {
-    return Failure{FaultKind::communication_failure, "a control message is malformed: " + malformed.what, "control connection", ""};
+    return Failure{FaultKind::communication_failure, "a control message is malformed: " + malformed.what,
+                   "control connection", ""};
   }
 }
 

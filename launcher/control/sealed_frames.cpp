@@ -18,9 +18,9 @@ constexpr std::size_t digest_bytes = 32;
 std::string hmac_sha256(std::string_view key, std::string_view text) {
   std::string digest(digest_bytes, '\0');
   unsigned int length = 0;
-  const auto* made = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-                          reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-                          reinterpret_cast<unsigned char*>(digest.data()), &length);
+  const auto* made =
+      HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(text.data()),
+           text.size(), reinterpret_cast<unsigned char*>(digest.data()), &length);
   if (made == nullptr || length != digest_bytes) std::abort();  // SHA-256 is always there; without it nothing may go on
   return digest;
 }
@@ -104,7 +104,8 @@ Result<std::string> Session::open(std::string_view body) {
   return std::string(payload);
 }
 
-LauncherHandshake::LauncherHandshake(std::string secret) : secret_(std::move(secret)), nonce_(random_bytes(nonce_bytes)) {}
+LauncherHandshake::LauncherHandshake(std::string secret)
+    : secret_(std::move(secret)), nonce_(random_bytes(nonce_bytes)) {}
 
 std::string LauncherHandshake::challenge() const { return joined(greeting, nonce_); }
 

@@ -1,6 +1,7 @@
-// What travels between launcher and keepers, before it has a meaning: length-prefixed frames, each sealed by a MAC. Both sides
-// prove that they know the run's secret by answering the other's nonce; the key of the session is derived from both nonces, so
-// nothing recorded from one connection is worth anything on another, and the sequence number makes a repeated frame a bad one.
+// What travels between launcher and keepers, before it has a meaning: length-prefixed frames, each sealed by a MAC.
+// Both sides prove that they know the run's secret by answering the other's nonce; the key of the session is derived
+// from both nonces, so nothing recorded from one connection is worth anything on another, and the sequence number makes
+// a repeated frame a bad one.
 //
 //   frame      u32 little-endian length of the body (at most 1 MiB), body
 //   challenge  launcher -> keeper   "ftl-control/1" nonce[16]
@@ -20,24 +21,25 @@
 
 namespace ftl {
 
-inline constexpr std::size_t frame_limit = std::size_t{1} << 20;      // bytes of a body
-inline constexpr std::size_t handshake_frame_limit = 128;             // before the peer has proved who it is
+inline constexpr std::size_t frame_limit = std::size_t{1} << 20;  // bytes of a body
+inline constexpr std::size_t handshake_frame_limit = 128;         // before the peer has proved who it is
 inline constexpr std::size_t mac_bytes = 16;
 inline constexpr std::size_t payload_limit = frame_limit - mac_bytes;
 
-std::string random_bytes(std::size_t count);   // from the operating system; aborts when it has none
+std::string random_bytes(std::size_t count);  // from the operating system; aborts when it has none
 std::string to_hex(std::string_view bytes);
 
 // The body with its length in front. `body` is at most frame_limit bytes.
 std::string framed(std::string_view body);
 
-// Cuts a stream of bytes into bodies. A length beyond the limit is a failure, found before anything is allocated for it.
+// Cuts a stream of bytes into bodies. A length beyond the limit is a failure, found before anything is allocated for
+// it.
 class FrameBuffer {
  public:
   explicit FrameBuffer(std::size_t limit) : limit_(limit) {}
   void set_limit(std::size_t limit) { limit_ = limit; }
   void feed(std::string_view bytes) { bytes_.append(bytes); }
-  Result<std::optional<std::string>> next();   // nullopt: not complete yet
+  Result<std::optional<std::string>> next();  // nullopt: not complete yet
 
  private:
   std::size_t limit_;
@@ -50,8 +52,8 @@ enum class Side : std::uint8_t { launcher = 1, keeper = 2 };
 class Session {
  public:
   Session(Side side, std::string key) : side_(side), key_(std::move(key)) {}
-  std::string seal(std::string_view payload);           // the body of a frame; payload at most payload_limit bytes
-  Result<std::string> open(std::string_view body);      // the payload; a wrong MAC, order or direction is a failure
+  std::string seal(std::string_view payload);       // the body of a frame; payload at most payload_limit bytes
+  Result<std::string> open(std::string_view body);  // the payload; a wrong MAC, order or direction is a failure
 
  private:
   Side side_;
@@ -64,8 +66,11 @@ class Session {
 class LauncherHandshake {
  public:
   explicit LauncherHandshake(std::string secret);
-  std::string challenge() const;                        // body of the first frame
-  struct Accepted { std::string welcome; Session session; };
+  std::string challenge() const;  // body of the first frame
+  struct Accepted {
+    std::string welcome;
+    Session session;
+  };
   Result<Accepted> accept(std::string_view response) const;
 
  private:
@@ -83,7 +88,7 @@ class KeeperHandshake {
  private:
   std::string secret_;
   std::string nonce_;
-  std::string nonces_;   // the launcher's, then ours
+  std::string nonces_;  // the launcher's, then ours
 };
 
 }  // namespace ftl

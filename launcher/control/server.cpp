@@ -31,7 +31,7 @@ struct ControlServer::Impl : std::enable_shared_from_this<ControlServer::Impl> {
 
     void start();
     void read();
-    bool take(const std::string& body);     // false: the connection has been closed
+    bool take(const std::string& body);  // false: the connection has been closed
     bool take_first_message(const std::string& payload);
     void write(const std::string& body);
     void write_next();
@@ -42,7 +42,7 @@ struct ControlServer::Impl : std::enable_shared_from_this<ControlServer::Impl> {
     asio::steady_timer deadline;
     LauncherHandshake handshake;
     std::optional<Session> session;
-    std::optional<Rank> rank;               // set by Hello: from then on this is a keeper
+    std::optional<Rank> rank;  // set by Hello: from then on this is a keeper
     FrameBuffer frames{handshake_frame_limit};
     std::array<char, 64 * 1024> input;
     std::deque<std::string> output;
@@ -70,7 +70,7 @@ void ControlServer::Impl::accept() {
     if (!error) {
       const auto most = static_cast<std::size_t>(self->options.world.value) + strangers_max;
       if (self->strangers.size() + self->keepers.size() >= most) {
-        ++self->refused;   // the socket closes here
+        ++self->refused;  // the socket closes here
       } else {
         const auto connection = std::make_shared<Connection>(self, std::move(peer));
         self->strangers.insert(connection);
@@ -160,7 +160,7 @@ void ControlServer::Impl::Connection::write(const std::string& body) {
 
 void ControlServer::Impl::Connection::write_next() {
   asio::async_write(socket, asio::buffer(output.front()), [self = shared_from_this()](ErrorCode error, std::size_t) {
-    if (self->closed || error) return;   // the reading side reports the end
+    if (self->closed || error) return;  // the reading side reports the end
     self->output.pop_front();
     if (!self->output.empty()) self->write_next();
   });
@@ -184,7 +184,8 @@ void ControlServer::Impl::Connection::close(const std::string& why) {
   }
 }
 
-Result<std::unique_ptr<ControlServer>> ControlServer::listen(asio::io_context& io, ControlOptions options, ControlSink sink) {
+Result<std::unique_ptr<ControlServer>> ControlServer::listen(asio::io_context& io, ControlOptions options,
+                                                             ControlSink sink) {
   ErrorCode error;
   const auto address = asio::ip::make_address(options.address, error);
   const std::string where = options.address;
@@ -194,7 +195,8 @@ Result<std::unique_ptr<ControlServer>> ControlServer::listen(asio::io_context& i
   if (!error) impl->acceptor.bind(endpoint, error);
   if (!error) impl->acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) {
-    return Failure{FaultKind::launch_failed, "the launcher cannot listen for its keepers: " + error.message(), where, ""};
+    return Failure{FaultKind::launch_failed, "the launcher cannot listen for its keepers: " + error.message(), where,
+                   ""};
   }
   impl->accept();
   return std::unique_ptr<ControlServer>(new ControlServer(impl));

@@ -24,7 +24,8 @@ namespace asio = boost::asio;
 
 constexpr std::size_t engine_line_limit = 4096;
 constexpr std::size_t engine_last_lines = 40;
-// mpirun notices the end of its keepers by itself, but may take seconds to leave. Nothing of the attempt depends on it then.
+// mpirun notices the end of its keepers by itself, but may take seconds to leave. Nothing of the attempt depends on it
+// then.
 constexpr Duration engine_asked_after = std::chrono::milliseconds(200);
 constexpr Duration engine_killed_after = std::chrono::milliseconds(1200);
 
@@ -55,17 +56,18 @@ struct AttemptProcesses::Impl : std::enable_shared_from_this<AttemptProcesses::I
   std::set<Rank> confirmed;              // their ranks are dead and reaped
   std::optional<TimePoint> alone_since;  // no keeper is connected any more, after dismiss() or destroy()
   bool engine_ended = false;
-  bool ending = false;                   // dismissed or destroyed
+  bool ending = false;  // dismissed or destroyed
   bool asked = false;
   bool gone = false;
 };
 
 void AttemptProcesses::Impl::read_output() {
-  output.async_read_some(asio::buffer(input), [self = shared_from_this()](boost::system::error_code error, std::size_t count) {
-    if (error) return;
-    self->take_output(std::string_view(self->input.data(), count));
-    self->read_output();
-  });
+  output.async_read_some(asio::buffer(input),
+                         [self = shared_from_this()](boost::system::error_code error, std::size_t count) {
+                           if (error) return;
+                           self->take_output(std::string_view(self->input.data(), count));
+                           self->read_output();
+                         });
 }
 
 void AttemptProcesses::Impl::take_output(std::string_view bytes) {
@@ -94,8 +96,10 @@ void AttemptProcesses::Impl::on_message(Rank rank, KeeperMessage message) {
     sink.event(RankPulse{attempt, rank, std::move(*pulse)});
   } else if (const auto* line = std::get_if<ReportLine>(&message)) {
     auto report = decode_report(line->line);
-    if (report) sink.event(RankReported{attempt, rank, std::move(*report)});
-    else sink.log(rank, {"ftlaunch: a report was not understood: " + report.error().what}, 0);
+    if (report)
+      sink.event(RankReported{attempt, rank, std::move(*report)});
+    else
+      sink.log(rank, {"ftlaunch: a report was not understood: " + report.error().what}, 0);
   } else if (const auto* batch = std::get_if<LogBatch>(&message)) {
     sink.log(rank, batch->lines, batch->dropped);
   } else if (const auto* ring = std::get_if<RingFile>(&message)) {
@@ -130,15 +134,16 @@ void AttemptProcesses::Impl::look_for_engine() {
 void AttemptProcesses::Impl::hurry_engine(TimePoint now) {
   if (engine_ended || !alone_since) return;
   if (now - *alone_since >= engine_killed_after) {
-    ::kill(engine.pid, SIGKILL);   // not reaped yet, so the pid is still ours
+    ::kill(engine.pid, SIGKILL);  // not reaped yet, so the pid is still ours
   } else if (!asked && now - *alone_since >= engine_asked_after) {
     asked = true;
     ::kill(engine.pid, SIGTERM);
   }
 }
 
-Result<std::unique_ptr<AttemptProcesses>> AttemptProcesses::start(asio::io_context& io, EngineRequest request, Attempt attempt,
-                                                                  std::string listen_address, AttemptSink sink) {
+Result<std::unique_ptr<AttemptProcesses>> AttemptProcesses::start(asio::io_context& io, EngineRequest request,
+                                                                  Attempt attempt, std::string listen_address,
+                                                                  AttemptSink sink) {
   const auto impl = std::make_shared<Impl>(io, std::move(request), attempt, std::move(sink));
   impl->request.secret = to_hex(random_bytes(32));
   const std::weak_ptr<Impl> weak = impl;
@@ -147,7 +152,7 @@ Result<std::unique_ptr<AttemptProcesses>> AttemptProcesses::start(asio::io_conte
     if (const auto self = weak.lock()) {
       if (hello.keeper_pid != self->engine.pid) self->keeper_pids.insert(hello.keeper_pid);
       self->sink.event(KeeperConnected{self->attempt, hello.rank, hello.node, hello.keeper_pid});
-      if (self->ending) self->server->send(hello.rank, KeeperOrder::dismiss);   // too late: it missed the order to all
+      if (self->ending) self->server->send(hello.rank, KeeperOrder::dismiss);  // too late: it missed the order to all
     }
   };
   control.message = [weak](Rank rank, KeeperMessage message) {
@@ -156,7 +161,8 @@ Result<std::unique_ptr<AttemptProcesses>> AttemptProcesses::start(asio::io_conte
   control.closed = [weak](Rank rank, const std::string& why) {
     if (const auto self = weak.lock()) self->on_closed(rank, why);
   };
-  auto server = ControlServer::listen(io, {std::move(listen_address), impl->request.secret, attempt, impl->request.world}, control);
+  auto server = ControlServer::listen(
+      io, {std::move(listen_address), impl->request.secret, attempt, impl->request.world}, control);
   if (!server) return server.error();
   impl->server = std::move(*server);
   impl->request.control_address = impl->server->address();
@@ -197,13 +203,14 @@ void AttemptProcesses::destroy() {
 void AttemptProcesses::look(TimePoint now) {
   const auto self = impl_;
   self->look_for_engine();
-  for (const pid_t keeper : self->keeper_pids) ::waitpid(keeper, nullptr, WNOHANG);   // orphans of a dead mpirun come to us
+  for (const pid_t keeper : self->keeper_pids)
+    ::waitpid(keeper, nullptr, WNOHANG);  // orphans of a dead mpirun come to us
   if (!self->ending || self->gone) return;
   if (self->server->connected() == 0 && !self->alone_since) self->alone_since = now;
   self->hurry_engine(now);
   if (!self->engine_ended || self->server->connected() > 0) return;
   if (!processes_marked(self->request.marker).empty()) {
-    kill_marked(self->request.marker, 1);   // nobody is left who would end them
+    kill_marked(self->request.marker, 1);  // nobody is left who would end them
     return;
   }
   self->gone = true;

@@ -1,5 +1,6 @@
-// Everything that lives because of one attempt: the engine, the keepers and their ranks. Turns what happens to them into the
-// supervisor's events and carries out its orders. It knows no policy: when to stop, kill or start again is decided elsewhere.
+// Everything that lives because of one attempt: the engine, the keepers and their ranks. Turns what happens to them
+// into the supervisor's events and carries out its orders. It knows no policy: when to stop, kill or start again is
+// decided elsewhere.
 #pragma once
 
 #include <functional>
@@ -19,15 +20,15 @@ struct AttemptSink {
   std::function<void(Event)> event;
   std::function<void(Rank, const std::vector<std::string>& lines, std::int64_t dropped)> log;
   std::function<void(const std::string& line)> engine_log;
-  std::function<void(Rank, const std::string& bytes)> ring;       // the flight recorder of a dead rank
+  std::function<void(Rank, const std::string& bytes)> ring;  // the flight recorder of a dead rank
 };
 
 class AttemptProcesses {
  public:
-  // Listens, then starts the engine. request: control_address and secret are filled in here. The sink is called from within
-  // io_context::run() only. Failure launch_failed.
-  static Result<std::unique_ptr<AttemptProcesses>> start(boost::asio::io_context& io, EngineRequest request, Attempt attempt,
-                                                         std::string listen_address, AttemptSink sink);
+  // Listens, then starts the engine. request: control_address and secret are filled in here. The sink is called from
+  // within io_context::run() only. Failure launch_failed.
+  static Result<std::unique_ptr<AttemptProcesses>> start(boost::asio::io_context& io, EngineRequest request,
+                                                         Attempt attempt, std::string listen_address, AttemptSink sink);
   // Kills what is left on this machine.
   ~AttemptProcesses();
 
@@ -38,7 +39,8 @@ class AttemptProcesses {
   void dismiss();
   // SIGKILL to everything on this machine that carries the attempt's marker. AttemptGone comes as after dismiss().
   void destroy();
-  // Looks for ended children and, after dismiss() or destroy(), for the end of the attempt. Call on SIGCHLD and on every tick.
+  // Looks for ended children and, after dismiss() or destroy(), for the end of the attempt. Call on SIGCHLD and on
+  // every tick.
   void look(TimePoint now);
 
  private:

@@ -17,7 +17,7 @@ extern char** environ;
 namespace ftl {
 namespace {
 
-constexpr int first_free_descriptor = 16;   // above everything that the child gets
+constexpr int first_free_descriptor = 16;  // above everything that the child gets
 
 std::vector<char*> pointers_to(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
@@ -27,22 +27,29 @@ std::vector<char*> pointers_to(const std::vector<std::string>& strings) {
 }
 
 // Between fork and exec: only async-signal-safe calls.
-[[noreturn]] void become(const ChildRequest& request, char* const* argv, char* const* environment, pid_t parent, int complaint) {
+[[noreturn]] void become(const ChildRequest& request, char* const* argv, char* const* environment, pid_t parent,
+                         int complaint) {
   if (request.death_signal != 0) {
     ::prctl(PR_SET_PDEATHSIG, request.death_signal);
-    if (::getppid() != parent) ::_exit(127);   // the parent died before the signal was armed
+    if (::getppid() != parent) ::_exit(127);  // the parent died before the signal was armed
   }
-  if (request.new_session) ::setsid(); else ::setpgid(0, 0);
+  if (request.new_session)
+    ::setsid();
+  else
+    ::setpgid(0, 0);
 
   // First out of the way, then into place: the sources may be numbers that are targets too.
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   const int wanted[4] = {-1, request.standard_output, request.standard_error, request.report};
   int moved[4];
-  for (int i = 0; i < 4; ++i) moved[i] = ::fcntl(wanted[i] >= 0 ? wanted[i] : null, F_DUPFD_CLOEXEC, first_free_descriptor);
+  for (int i = 0; i < 4; ++i)
+    moved[i] = ::fcntl(wanted[i] >= 0 ? wanted[i] : null, F_DUPFD_CLOEXEC, first_free_descriptor);
   const int report_to = ::fcntl(complaint, F_DUPFD_CLOEXEC, first_free_descriptor);
   for (int i = 0; i < 4; ++i) {
-    if (i == 3 && request.report < 0) ::close(3);
-    else if (::dup2(moved[i], i) < 0) ::_exit(127);
+    if (i == 3 && request.report < 0)
+      ::close(3);
+    else if (::dup2(moved[i], i) < 0)
+      ::_exit(127);
   }
   // Other code of this process may have opened descriptors without close-on-exec.
   ::syscall(SYS_close_range, 4u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
@@ -103,23 +110,26 @@ Result<pid_t> start_child(const ChildRequest& request) {
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return cannot_start(request.argv[0], error);
 
-  if (!request.new_session) ::setpgid(pid, pid);   // whoever is first: the group exists when we return
+  if (!request.new_session) ::setpgid(pid, pid);  // whoever is first: the group exists when we return
   complaint->write.reset();
   ::fcntl(complaint->read.get(), F_SETFL, 0);
   int reason = 0;
   ssize_t got = 0;
-  do got = ::read(complaint->read.get(), &reason, sizeof reason); while (got < 0 && errno == EINTR);
-  if (got == 0) return pid;   // closed by a successful exec
+  do got = ::read(complaint->read.get(), &reason, sizeof reason);
+  while (got < 0 && errno == EINTR);
+  if (got == 0) return pid;  // closed by a successful exec
   ::waitpid(pid, nullptr, 0);
   return cannot_start(request.argv[0], got == sizeof reason ? reason : EIO);
 }
 
-std::vector<std::string> environment_with(const std::vector<std::string>& set, const std::vector<std::string>& removed) {
+std::vector<std::string> environment_with(const std::vector<std::string>& set,
+                                          const std::vector<std::string>& removed) {
   const auto name_of_entry = [](const std::string& entry) { return entry.substr(0, entry.find('=')); };
   std::vector<std::string> out = set;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string name = name_of_entry(*entry);
-    const bool replaced = std::any_of(set.begin(), set.end(), [&](const std::string& s) { return name_of_entry(s) == name; });
+    const bool replaced =
+        std::any_of(set.begin(), set.end(), [&](const std::string& s) { return name_of_entry(s) == name; });
     if (!replaced && std::find(removed.begin(), removed.end(), name) == removed.end()) out.emplace_back(*entry);
   }
   return out;

@@ -11,8 +11,8 @@ namespace {
 
 // One BLAS thread a call: the rank's own pool spreads tiles, and equal bits need equal calls.
 std::vector<std::string> environment_of_ranks(const EngineRequest& request) {
-  std::vector<std::string> set = {std::string(secret_variable) + "=" + request.secret, request.marker, "OMP_NUM_THREADS=1",
-                                  "OPENBLAS_NUM_THREADS=1"};
+  std::vector<std::string> set = {std::string(secret_variable) + "=" + request.secret, request.marker,
+                                  "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"};
   set.insert(set.end(), request.environment.begin(), request.environment.end());
   return set;
 }
@@ -37,9 +37,12 @@ EngineCommand mpirun_command(const EngineRequest& request) {
   if (!request.hostfile.empty()) {
     argv.insert(argv.end(), {"--hostfile", request.hostfile});
   } else {
-    // On one machine shared memory is the transport; probing networks only costs start time. Ranks may outnumber the cores, so
-    // waiting gives the core away; copies go through shared memory because containers forbid reading another process.
-    for (const auto& [name, value] : {std::pair{"pml", "ob1"}, {"btl", "self,vader"}, {"btl_vader_single_copy_mechanism", "none"},
+    // On one machine shared memory is the transport; probing networks only costs start time. Ranks may outnumber the
+    // cores, so waiting gives the core away; copies go through shared memory because containers forbid reading another
+    // process.
+    for (const auto& [name, value] : {std::pair{"pml", "ob1"},
+                                      {"btl", "self,vader"},
+                                      {"btl_vader_single_copy_mechanism", "none"},
                                       {"mpi_yield_when_idle", "1"}}) {
       argv.insert(argv.end(), {"--mca", name, value});
     }
@@ -74,7 +77,7 @@ Result<StartedEngine> start_engine(EngineKind kind, const EngineCommand& command
   request.environment = command.environment;
   request.standard_output = output->write.get();
   request.standard_error = output->write.get();
-  request.new_session = true;   // a Ctrl-C at the terminal is the launcher's to handle
+  request.new_session = true;  // a Ctrl-C at the terminal is the launcher's to handle
   // A keeper ends its rank in order when it is asked; mpirun has nothing to say after the launcher's death.
   request.death_signal = kind == EngineKind::local ? SIGTERM : SIGKILL;
   const auto pid = start_child(request);

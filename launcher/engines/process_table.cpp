@@ -24,12 +24,13 @@ std::optional<Number> parsed(std::string_view word) {
 ProcessState state_of(char letter) {
   switch (letter) {
     case 'R': return ProcessState::running;
-    case 'S': case 'I': return ProcessState::sleeping;
+    case 'S':
+    case 'I': return ProcessState::sleeping;
     case 'D': return ProcessState::uninterruptible;
     case 'T': return ProcessState::stopped;
     case 't': return ProcessState::traced;
     case 'Z': return ProcessState::zombie;
-    default: return ProcessState::gone;   // X, x: dead
+    default: return ProcessState::gone;  // X, x: dead
   }
 }
 
@@ -66,9 +67,10 @@ std::optional<std::string> read_small_file(const std::string& path, std::size_t 
 
 std::optional<ProcessStat> parse_process_stat(std::string_view text) {
   const std::size_t name_begin = text.find(" (");
-  const std::size_t name_end = text.rfind(')');   // the last one: the name itself may hold some
-  if (name_begin == std::string_view::npos || name_end == std::string_view::npos || name_end < name_begin) return std::nullopt;
-  std::vector<std::string_view> words;            // words[0] is field 3 of proc(5)
+  const std::size_t name_end = text.rfind(')');  // the last one: the name itself may hold some
+  if (name_begin == std::string_view::npos || name_end == std::string_view::npos || name_end < name_begin)
+    return std::nullopt;
+  std::vector<std::string_view> words;  // words[0] is field 3 of proc(5)
   std::string_view rest = text.substr(name_end + 1);
   while (words.size() < 20) {
     const std::size_t begin = rest.find_first_not_of(" \n");
@@ -95,7 +97,8 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
 
 bool alive(pid_t pid, std::uint64_t start_ticks) {
   const auto stat = process_stat(pid);
-  return stat && stat->start_ticks == start_ticks && stat->state != ProcessState::zombie && stat->state != ProcessState::gone;
+  return stat && stat->start_ticks == start_ticks && stat->state != ProcessState::zombie &&
+         stat->state != ProcessState::gone;
 }
 
 std::string attempt_marker(const std::string& run_id, Attempt attempt) {

@@ -26,7 +26,8 @@ int milliseconds_until(TimePoint deadline, const Clock& clock) {
 bool wait_for(int socket, short events, TimePoint deadline, const Clock& clock) {
   pollfd entry{socket, events, 0};
   int ready = 0;
-  do ready = ::poll(&entry, 1, milliseconds_until(deadline, clock)); while (ready < 0 && errno == EINTR);
+  do ready = ::poll(&entry, 1, milliseconds_until(deadline, clock));
+  while (ready < 0 && errno == EINTR);
   return ready > 0;
 }
 
@@ -83,7 +84,8 @@ Result<std::string> next_body(int socket, FrameBuffer& frames, TimePoint deadlin
 
 }  // namespace
 
-Result<ControlLink> ControlLink::connect(const std::string& address, const std::string& secret, Clock& clock, Duration limit) {
+Result<ControlLink> ControlLink::connect(const std::string& address, const std::string& secret, Clock& clock,
+                                         Duration limit) {
   const TimePoint deadline = clock.now() + limit;
   auto socket = open_socket(address, deadline, clock);
   if (!socket) return socket.error();
@@ -95,7 +97,7 @@ Result<ControlLink> ControlLink::connect(const std::string& address, const std::
   if (!response) return response.error();
   const std::string frame = framed(*response);
   if (::send(socket->get(), frame.data(), frame.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(frame.size())) {
-    return lost("the launcher closed the connection", address);   // 52 bytes on a new socket are taken whole
+    return lost("the launcher closed the connection", address);  // 52 bytes on a new socket are taken whole
   }
   const auto welcome = next_body(socket->get(), frames, deadline, clock);
   if (!welcome) return welcome.error();
@@ -130,7 +132,10 @@ Result<std::vector<KeeperOrder>> ControlLink::receive() {
     const ssize_t got = ::recv(socket_.get(), bytes, sizeof bytes, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) break;
-    if (got <= 0) { ended = true; break; }
+    if (got <= 0) {
+      ended = true;
+      break;
+    }
     frames_.feed(std::string_view(bytes, static_cast<std::size_t>(got)));
   }
   for (;;) {

@@ -1,5 +1,5 @@
-// The keeper's end of the control connection: connects and authenticates with a limit, then never blocks. What cannot be sent
-// yet waits in memory; callers ask how much waits and hold back what is not worth it.
+// The keeper's end of the control connection: connects and authenticates with a limit, then never blocks. What cannot
+// be sent yet waits in memory; callers ask how much waits and hold back what is not worth it.
 #pragma once
 
 #include <optional>
@@ -16,10 +16,11 @@ namespace ftl {
 class ControlLink {
  public:
   // `address` is "host:port" or "[v6]:port". Failure communication_failure: nobody there, or not our launcher.
-  static Result<ControlLink> connect(const std::string& address, const std::string& secret, Clock& clock, Duration limit);
+  static Result<ControlLink> connect(const std::string& address, const std::string& secret, Clock& clock,
+                                     Duration limit);
 
   int descriptor() const { return socket_.get(); }
-  void send(const KeeperMessage& message);       // queued; flush() moves it
+  void send(const KeeperMessage& message);  // queued; flush() moves it
   std::size_t pending_bytes() const { return output_.size() - sent_; }
   // Writes what the socket takes now. Failure: the connection is lost.
   Result<Done> flush();

@@ -18,10 +18,11 @@ namespace ftl {
 namespace {
 
 constexpr Duration pulse_every = std::chrono::milliseconds(100);
-constexpr Duration leave_within = std::chrono::seconds(1);       // after a SIGTERM from the engine
-constexpr std::size_t pulse_backlog = 64 * 1024;    // with more than this unsent, the launcher is not keeping up: a pulse would be stale
-constexpr std::size_t log_backlog = 512 * 1024;     // log lines are dropped and counted
-constexpr std::size_t report_backlog = 8 * 1024 * 1024;   // weeks of steps; beyond it the rank does not report but flood
+constexpr Duration leave_within = std::chrono::seconds(1);  // after a SIGTERM from the engine
+constexpr std::size_t pulse_backlog =
+    64 * 1024;  // with more than this unsent, the launcher is not keeping up: a pulse would be stale
+constexpr std::size_t log_backlog = 512 * 1024;          // log lines are dropped and counted
+constexpr std::size_t report_backlog = 8 * 1024 * 1024;  // weeks of steps; beyond it the rank does not report but flood
 constexpr std::size_t pulse_entries = 8;
 constexpr std::size_t drain_limit = 4 * 1024 * 1024;
 
@@ -122,7 +123,7 @@ void Keeper::poll_once() {
   watch(rank_ ? rank_->standard_output.get() : -1, POLLIN);
   watch(rank_ ? rank_->standard_error.get() : -1, POLLIN);
   const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(next_pulse_ - clock_.now()).count();
-  if (::poll(entries.data(), count, wait < 0 ? 0 : static_cast<int>(wait) + 1) < 0) return;   // interrupted
+  if (::poll(entries.data(), count, wait < 0 ? 0 : static_cast<int>(wait) + 1) < 0) return;  // interrupted
 
   if (entries[2].revents != 0) forward_reports(64 * 1024);
   if (entries[3].revents != 0) forward_logs(rank_->standard_output, output_, 64 * 1024);
@@ -147,7 +148,6 @@ void Keeper::on_signals() {
     if (rank_lives()) rank_->kill();
   }
   if (!rank_lives()) return;
-  if (rank_->dead()) oom_->refresh();   // a process that is not reaped yet still has its cgroup
   if (const auto end = rank_->reap()) on_rank_end(*end);
 }
 
@@ -159,7 +159,7 @@ void Keeper::on_orders() {
     if (order == KeeperOrder::kill && rank_lives()) rank_->kill();
     if (order == KeeperOrder::dismiss) {
       dismissed_ = true;
-      if (rank_lives()) rank_->kill();   // dismissed with a living rank: it goes first
+      if (rank_lives()) rank_->kill();  // dismissed with a living rank: it goes first
     }
   }
 }

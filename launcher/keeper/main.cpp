@@ -1,6 +1,7 @@
 // ftkeeper: the parent process of one rank.
 //   ftkeeper --control HOST:PORT --spec FILE [--rank K] [--node NAME] -- RANK_PROGRAM ARGUMENTS...
-// The rank's number comes from --rank or from the engine's environment; the run's secret from FTL_SECRET, never from argv.
+// The rank's number comes from --rank or from the engine's environment; the run's secret from FTL_SECRET, never from
+// argv.
 #include <unistd.h>
 
 #include <charconv>
@@ -43,11 +44,16 @@ std::optional<Arguments> parse(int argc, char** argv) {
   int i = 1;
   for (; i + 1 < argc && std::string_view(argv[i]) != "--"; i += 2) {
     const std::string_view name = argv[i];
-    if (name == "--control") arguments.control = argv[i + 1];
-    else if (name == "--spec") arguments.spec = argv[i + 1];
-    else if (name == "--node") arguments.node = argv[i + 1];
-    else if (name == "--rank") arguments.rank = integer(argv[i + 1]);
-    else return std::nullopt;
+    if (name == "--control")
+      arguments.control = argv[i + 1];
+    else if (name == "--spec")
+      arguments.spec = argv[i + 1];
+    else if (name == "--node")
+      arguments.node = argv[i + 1];
+    else if (name == "--rank")
+      arguments.rank = integer(argv[i + 1]);
+    else
+      return std::nullopt;
   }
   if (!arguments.rank) arguments.rank = rank_of_engine();
   if (i >= argc || std::string_view(argv[i]) != "--" || i + 1 >= argc) return std::nullopt;
@@ -81,16 +87,19 @@ int main(int argc, char** argv) {
 
   const auto arguments = parse(argc, argv);
   if (!arguments) {
-    return refuse("usage: ftkeeper --control HOST:PORT --spec FILE [--rank K] [--node NAME] -- RANK_PROGRAM ARGUMENTS...");
+    return refuse(
+        "usage: ftkeeper --control HOST:PORT --spec FILE [--rank K] [--node NAME] -- RANK_PROGRAM ARGUMENTS...");
   }
   const char* secret = std::getenv(ftl::secret_variable);
-  if (secret == nullptr) return refuse(std::string(ftl::secret_variable) + " is not set: keepers are started by ftlaunch");
+  if (secret == nullptr)
+    return refuse(std::string(ftl::secret_variable) + " is not set: keepers are started by ftlaunch");
   const auto text = ftl::read_small_file(arguments->spec, 16 << 20);
   if (!text) return refuse("the spec cannot be read: " + arguments->spec);
   auto spec = ftl::process_spec_from_json(*text);
   if (!spec) return refuse(spec.error().what);
   if (*arguments->rank >= spec->world.value) {
-    return refuse("rank " + std::to_string(*arguments->rank) + " is not within a world of " + std::to_string(spec->world.value));
+    return refuse("rank " + std::to_string(*arguments->rank) + " is not within a world of " +
+                  std::to_string(spec->world.value));
   }
   ftl::KeeperOptions options{*spec, ftl::Rank{*arguments->rank}, arguments->node, arguments->command};
   if (options.node.empty()) options.node = node_of(*spec, *arguments->rank);

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <vector>
 
@@ -29,11 +31,12 @@ bool has_part(std::string_view list, std::string_view part) {
   return false;
 }
 
-// The directory of a cgroup whose path is as seen from the hierarchy's root, when `root` of the hierarchy is mounted at `mount`.
+// The directory of a cgroup whose path is as seen from the hierarchy's root, when `root` of the hierarchy is mounted at
+// `mount`.
 std::string directory_of(std::string_view path, std::string_view root, std::string_view mount) {
   if (root != "/" && path.substr(0, root.size()) == root) path.remove_prefix(root.size());
   std::string directory(mount);
-  if (path.empty() || path == "/" || path.substr(0, 4) == "/../") return directory;   // outside of what is mounted here
+  if (path.empty() || path == "/" || path.substr(0, 4) == "/../") return directory;  // outside of what is mounted here
   return directory.append(path);
 }
 
@@ -44,7 +47,13 @@ std::optional<std::int64_t> number_at(std::string_view text) {
   return number;
 }
 
-constexpr std::uint64_t first_pid_namespace = 0xEFFFFFFC;   // PROC_PID_INIT_INO
+std::int64_t kills_in(const MemoryCgroup& cgroup) {
+  const auto text =
+      read_small_file(cgroup.directory + (cgroup.version == 1 ? "/memory.oom_control" : "/memory.events"));
+  return text ? oom_kills_in(*text).value_or(0) : 0;
+}
+
+constexpr std::uint64_t first_pid_namespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO
 
 }  // namespace
 
@@ -67,7 +76,7 @@ std::optional<MemoryCgroup> memory_cgroup_of(std::string_view cgroup, std::strin
     const auto after = split(line.substr(dash + 3), ' ');
     if (before.size() < 5 || after.size() < 3) continue;
     if (path_v1 && after[0] == "cgroup" && has_part(after[2], "memory")) {
-      return MemoryCgroup{1, directory_of(*path_v1, before[3], before[4])};   // where both are, version 1 has the memory
+      return MemoryCgroup{1, directory_of(*path_v1, before[3], before[4])};  // where both are, version 1 has the memory
     }
     if (path_v2 && after[0] == "cgroup2" && !second_choice) {
       second_choice = MemoryCgroup{2, directory_of(*path_v2, before[3], before[4])};
@@ -85,19 +94,21 @@ std::optional<std::int64_t> oom_kills_in(std::string_view text) {
 }
 
 std::int64_t memory_limit_in(std::string_view text) {
-  constexpr std::int64_t unlimited_v1 = std::int64_t{1} << 62;   // the maximum of the page counter lies above, whatever the page size
+  constexpr std::int64_t unlimited_v1 = std::int64_t{1}
+                                        << 62;  // the maximum of the page counter lies above, whatever the page size
   const std::int64_t limit = number_at(text).value_or(0);
   return limit >= unlimited_v1 || limit < 0 ? 0 : limit;
 }
 
 std::optional<std::string> oom_message(std::string_view record, pid_t pid) {
-  const std::size_t semicolon = record.find(';');   // "priority,sequence,time,flags;message\n continuation"
+  const std::size_t semicolon = record.find(';');  // "priority,sequence,time,flags;message\n continuation"
   if (semicolon == std::string_view::npos) return std::nullopt;
   const std::string_view message = split(record.substr(semicolon + 1), '\n')[0];
   const std::string number = std::to_string(pid);
   const bool killed = message.find("Killed process " + number + " ") != std::string_view::npos ||
                       message.find("Killed process " + number + ",") != std::string_view::npos;
-  const bool chosen = message.substr(0, 9) == "oom-kill:" && message.find(",pid=" + number + ",") != std::string_view::npos;
+  const bool chosen =
+      message.substr(0, 9) == "oom-kill:" && message.find(",pid=" + number + ",") != std::string_view::npos;
   if (!killed && !chosen) return std::nullopt;
   return std::string(message);
 }
@@ -117,30 +128,33 @@ void OomWatch::refresh() {
   const auto mounts = read_small_file("/proc/self/mountinfo");
   if (!membership || !mounts) return;
   const auto cgroup = memory_cgroup_of(*membership, *mounts);
-  if (!cgroup || cgroup == cgroup_) return;
-  kills_before_.try_emplace(cgroup->directory, kills_now(*cgroup));
-  cgroup_ = cgroup;
-}
-
-std::int64_t OomWatch::kills_now(const MemoryCgroup& cgroup) const {
-  const auto text = read_small_file(cgroup.directory + (cgroup.version == 1 ? "/memory.oom_control" : "/memory.events"));
-  return text ? oom_kills_in(*text).value_or(0) : 0;
+  // Looked at after the cgroup was read: when it still lives now, what was read is no ghost's.
+  const auto stat = process_stat(pid_);
+  if (!cgroup || !stat || stat->state == ProcessState::zombie || stat->state == ProcessState::gone) return;
+  for (const Seen& seen : seen_) {
+    if (seen.cgroup == *cgroup) return;
+  }
+  seen_.push_back({*cgroup, kills_in(*cgroup)});
 }
 
 OomEvidence OomWatch::collect() {
   OomEvidence evidence;
-  if (cgroup_) {
-    evidence.cgroup_kills = std::max<std::int64_t>(0, kills_now(*cgroup_) - kills_before_[cgroup_->directory]);
-    const auto limit = read_small_file(cgroup_->directory + (cgroup_->version == 1 ? "/memory.limit_in_bytes" : "/memory.max"));
+  for (const Seen& seen : seen_) {
+    evidence.cgroup_kills += std::max<std::int64_t>(0, kills_in(seen.cgroup) - seen.kills_before);
+  }
+  if (!seen_.empty()) {
+    const MemoryCgroup& newest = seen_.back().cgroup;
+    const auto limit =
+        read_small_file(newest.directory + (newest.version == 1 ? "/memory.limit_in_bytes" : "/memory.max"));
     if (limit) evidence.limit_bytes = memory_limit_in(*limit);
   }
-  char record[8192];   // one read is one record; the kernel's are at most this long
+  char record[8192];  // one read is one record; the kernel's are at most this long
   for (int records = 0; kernel_log_ && records < 100'000; ++records) {
     const ssize_t got = ::read(kernel_log_.get(), record, sizeof record);
-    if (got < 0 && errno == EPIPE) continue;   // records were overwritten before they were read: go on with the oldest
+    if (got < 0 && errno == EPIPE) continue;  // records were overwritten before they were read: go on with the oldest
     if (got <= 0) break;
     if (const auto message = oom_message(std::string_view(record, static_cast<std::size_t>(got)), pid_)) {
-      evidence.kernel_line = *message;   // the last one is the most telling: "Killed process ..."
+      evidence.kernel_line = *message;  // the last one is the most telling: "Killed process ..."
     }
   }
   return evidence;

@@ -53,7 +53,7 @@ void RankProcess::kill() {
   if (dead()) return;
   killed_by_us_ = true;
   ::kill(-pid_, SIGKILL);
-  ::kill(pid_, SIGKILL);   // should it have left its group
+  ::kill(pid_, SIGKILL);  // should it have left its group
 }
 
 std::optional<RankProcess::End> RankProcess::reap() {
@@ -76,12 +76,13 @@ std::optional<RankProcess::End> RankProcess::reap() {
 
 void RankProcess::reap_descendants() const {
   const std::string children = "/proc/self/task/" + std::to_string(::getpid()) + "/children";
-  for (int round = 0; round < 200; ++round) {   // a tree of processes comes to us generation by generation
+  for (int round = 0; round < 200; ++round) {  // a tree of processes comes to us generation by generation
     ::kill(-pid_, SIGKILL);
     std::istringstream pids(read_small_file(children).value_or(""));
     for (pid_t pid = 0; pids >> pid;) ::kill(pid, SIGKILL);
     pid_t reaped = 0;
-    do reaped = ::waitpid(-1, nullptr, WNOHANG); while (reaped > 0);
+    do reaped = ::waitpid(-1, nullptr, WNOHANG);
+    while (reaped > 0);
     if (reaped < 0 && errno == ECHILD) return;
     ::usleep(5'000);
   }

@@ -24,15 +24,15 @@ class RankProcess {
   Descriptor standard_output;
   Descriptor standard_error;
 
-  void terminate() const;      // SIGTERM to the rank alone; nothing happens when it is dead
-  void kill();                 // SIGKILL to its process group
+  void terminate() const;  // SIGTERM to the rank alone; nothing happens when it is dead
+  void kill();             // SIGKILL to its process group
   bool killed_by_us() const { return killed_by_us_; }
 
   struct End {
     ExitStatus status;
     std::int64_t peak_resident_bytes = 0;
   };
-  bool dead() const;           // it has ended, reaped or not
+  bool dead() const;  // it has ended, reaped or not
   // Reaps every child that has ended. The End, when the rank was among them.
   std::optional<End> reap();
   // After the rank's end: kills and reaps the rest of its group and whatever escaped from it.

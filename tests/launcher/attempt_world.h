@@ -93,9 +93,9 @@ class AttemptWorld {
   boost::asio::io_context io;
   std::unique_ptr<AttemptProcesses> processes;
 
-  std::map<Rank, std::int32_t> keepers, ranks;    // pids
+  std::map<Rank, std::int32_t> keepers, ranks;  // pids
   std::map<Rank, std::string> nodes;
-  std::map<Rank, std::int64_t> steps;             // last reported
+  std::map<Rank, std::int64_t> steps;  // last reported
   std::map<Rank, Pulse> pulses;
   std::map<Rank, ExitEvidence> exits;
   std::map<Rank, std::string> lost;
@@ -109,7 +109,8 @@ class AttemptWorld {
 
  private:
   void take(Event event) {
-    if (const auto* e = std::get_if<KeeperConnected>(&event)) keepers[e->rank] = e->keeper_pid, nodes[e->rank] = e->node;
+    if (const auto* e = std::get_if<KeeperConnected>(&event))
+      keepers[e->rank] = e->keeper_pid, nodes[e->rank] = e->node;
     if (const auto* e = std::get_if<RankStarted>(&event)) ranks[e->rank] = e->pid;
     if (const auto* e = std::get_if<RankPulse>(&event)) pulses[e->rank] = e->pulse;
     if (const auto* e = std::get_if<RankExited>(&event)) exits[e->rank] = e->evidence;

@@ -172,8 +172,9 @@ TEST(Messages, TheWorstOfAllFitIntoAFrame) {
   evidence.last_lines.assign(1000, std::string(100'000, '\1'));
   evidence.oom.kernel_line.assign(100'000, '\1');
   LogBatch batch{std::vector<std::string>(10'000, std::string(100'000, '\1')), 0};
-  for (const KeeperMessage& message : {KeeperMessage(evidence), KeeperMessage(batch), KeeperMessage(ReportLine{std::string(1 << 20, '\1')}),
-                                       KeeperMessage(RingFile{std::string(4 << 20, 'x')})}) {
+  for (const KeeperMessage& message :
+       {KeeperMessage(evidence), KeeperMessage(batch), KeeperMessage(ReportLine{std::string(1 << 20, '\1')}),
+        KeeperMessage(RingFile{std::string(4 << 20, 'x')})}) {
     const std::string payload = encode(message);
     EXPECT_LE(payload.size(), payload_limit);
     EXPECT_TRUE(decode_keeper_message(payload));
@@ -188,13 +189,14 @@ TEST(Messages, OrdersHaveNames) {
 }
 
 TEST(Messages, OutOfRangeValuesAreRefused) {
-  for (const char* text : {
-           R"({})", R"([])", R"({"type":7})", R"({"type":"nonsense"})", R"({"type":"rank_up"})", R"({"type":"rank_up","pid":0})",
-           R"({"type":"rank_up","pid":1.5})", R"({"type":"rank_up","pid":99999999999})", R"({"type":"rank_up","pid":18446744073709551615})",
-           R"({"type":"hello","attempt":0,"rank":0,"node":"n","keeper_pid":1})",
-           R"({"type":"hello","attempt":1,"rank":-1,"node":"n","keeper_pid":1})",
-           R"({"type":"log","lines":["a",1],"dropped":0})", R"({"type":"log","lines":[],"dropped":-1})",
-           R"({"type":"ring_file","bytes":"abc"})", R"({"type":"ring_file","bytes":"!!!!"})"}) {
+  for (const char* text :
+       {R"({})", R"([])", R"({"type":7})", R"({"type":"nonsense"})", R"({"type":"rank_up"})",
+        R"({"type":"rank_up","pid":0})", R"({"type":"rank_up","pid":1.5})", R"({"type":"rank_up","pid":99999999999})",
+        R"({"type":"rank_up","pid":18446744073709551615})",
+        R"({"type":"hello","attempt":0,"rank":0,"node":"n","keeper_pid":1})",
+        R"({"type":"hello","attempt":1,"rank":-1,"node":"n","keeper_pid":1})",
+        R"({"type":"log","lines":["a",1],"dropped":0})", R"({"type":"log","lines":[],"dropped":-1})",
+        R"({"type":"ring_file","bytes":"abc"})", R"({"type":"ring_file","bytes":"!!!!"})"}) {
     EXPECT_FALSE(decode_keeper_message(text)) << text;
   }
 }

@@ -1,6 +1,7 @@
-// A rank without arithmetic, for tests of everything around a rank: it opens its ring, reports, makes steps, and misbehaves as
-// its arguments say.
-//   dummy_rank --spec FILE [--steps N] [--step-ms MS] [--flood LINES] [--fork-child] [--exit CODE] [--ignore-sigterm] --rank K
+// A rank without arithmetic, for tests of everything around a rank: it opens its ring, reports, makes steps, and
+// misbehaves as its arguments say.
+//   dummy_rank --spec FILE [--steps N] [--step-ms MS] [--flood LINES] [--fork-child] [--exit CODE] [--ignore-sigterm]
+//   --rank K
 #include <unistd.h>
 
 #include <csignal>
@@ -34,17 +35,27 @@ int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];
     const auto next = [&] { return i + 1 < argc ? argv[++i] : ""; };
-    if (name == "--spec") spec_path = next();
-    else if (name == "--rank") rank = std::atoi(next());
-    else if (name == "--steps") steps = std::atol(next());
-    else if (name == "--step-ms") step_ms = std::atol(next());
-    else if (name == "--flood") flood = std::atol(next());
-    else if (name == "--exit") exit_code = std::atoi(next());
-    else if (name == "--fork-child") forks = true;
-    else if (name == "--ignore-sigterm") ignores = true;
-    else return 64;
+    if (name == "--spec")
+      spec_path = next();
+    else if (name == "--rank")
+      rank = std::atoi(next());
+    else if (name == "--steps")
+      steps = std::atol(next());
+    else if (name == "--step-ms")
+      step_ms = std::atol(next());
+    else if (name == "--flood")
+      flood = std::atol(next());
+    else if (name == "--exit")
+      exit_code = std::atoi(next());
+    else if (name == "--fork-child")
+      forks = true;
+    else if (name == "--ignore-sigterm")
+      ignores = true;
+    else
+      return 64;
   }
-  if (std::getenv(ftl::secret_variable) != nullptr) return 65;   // a rank must not know the secret of the control connection
+  if (std::getenv(ftl::secret_variable) != nullptr)
+    return 65;  // a rank must not know the secret of the control connection
   std::ifstream file(spec_path);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   auto spec = ftl::process_spec_from_json(text);
@@ -54,7 +65,7 @@ int main(int argc, char** argv) {
   if (ignores) action.sa_handler = SIG_IGN;
   ::sigaction(SIGTERM, &action, nullptr);
   if (forks && ::fork() == 0) {
-    ::setsid();   // out of the rank's process group
+    ::setsid();  // out of the rank's process group
     for (;;) ::pause();
   }
   ftl::SystemClock clock;

@@ -35,8 +35,8 @@ bool has_sequence(const std::vector<std::string>& argv, const std::vector<std::s
 
 TEST(LocalEngine, IsOneKeeper) {
   const auto command = engine_command(request_of(EngineKind::local, 1));
-  EXPECT_THAT(command.argv, ElementsAre("/opt/ftkeeper", "--control", "127.0.0.1:4000", "--spec", "/s/spec.json", "--rank", "0", "--",
-                                        "/opt/fttrain", "--spec", "/s/spec.json"));
+  EXPECT_THAT(command.argv, ElementsAre("/opt/ftkeeper", "--control", "127.0.0.1:4000", "--spec", "/s/spec.json",
+                                        "--rank", "0", "--", "/opt/fttrain", "--spec", "/s/spec.json"));
   EXPECT_THAT(command.environment, Contains("OPENBLAS_NUM_THREADS=1"));
 }
 
@@ -46,7 +46,8 @@ TEST(MpirunEngine, StartsOneKeeperARankAndBindsNothing) {
   EXPECT_TRUE(has_sequence(argv, {"-np", "4"}));
   EXPECT_TRUE(has_sequence(argv, {"--bind-to", "none"}));
   EXPECT_THAT(argv, Contains("--oversubscribe"));
-  EXPECT_TRUE(has_sequence(argv, {"/opt/ftkeeper", "--control", "127.0.0.1:4000", "--spec", "/s/spec.json", "--", "/opt/fttrain"}));
+  EXPECT_TRUE(has_sequence(
+      argv, {"/opt/ftkeeper", "--control", "127.0.0.1:4000", "--spec", "/s/spec.json", "--", "/opt/fttrain"}));
   EXPECT_THAT(argv, Not(Contains("--rank"))) << "each keeper learns its rank from mpirun";
 }
 

@@ -10,10 +10,10 @@
 namespace ftl {
 namespace {
 
+using testing::AttemptWorld;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::AttemptWorld;
 
 // The end of every story: all keepers are dismissed, and then nothing of the attempt lives.
 void expect_clean_end(AttemptWorld& world) {
@@ -84,7 +84,7 @@ TEST(Keeper, KillsWhatTheRankForkedEvenOutsideItsGroup) {
   AttemptWorld world(EngineKind::local, 1, {"--fork-child"});
   ASSERT_TRUE(world.start());
   ASSERT_TRUE(world.run_until([&] { return world.all_ranks_step(); }));
-  ASSERT_EQ(processes_marked(world.marker).size(), 3u);   // keeper, rank, the rank's child
+  ASSERT_EQ(processes_marked(world.marker).size(), 3u);  // keeper, rank, the rank's child
   ::kill(world.ranks[Rank{0}], SIGKILL);
   ASSERT_TRUE(world.run_until([&] { return world.all_ranks_ended(); }));
   EXPECT_THAT(processes_marked(world.marker), ::testing::ElementsAre(world.keepers[Rank{0}]));
@@ -153,11 +153,13 @@ TEST(Launcher, AnEngineThatCannotBeStartedIsAFailureThatNamesIt) {
   EXPECT_THAT(started.error().what, HasSubstr("/nonexistent/ftkeeper"));
 }
 
-// ---- under mpirun -----------------------------------------------------------------------------------------------------
+// ---- under mpirun
+// -----------------------------------------------------------------------------------------------------
 class UnderMpirun : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!testing::have_mpirun()) GTEST_SKIP() << "mpirun is not installed here: the tests of the mpirun engine do not run";
+    if (!testing::have_mpirun())
+      GTEST_SKIP() << "mpirun is not installed here: the tests of the mpirun engine do not run";
   }
 };
 
@@ -214,7 +216,7 @@ TEST_F(UnderMpirun, KeepersOutliveAKilledMpirunAndStillConfirm) {
 TEST_F(UnderMpirun, NothingIsLeftWhenTheLauncherIsKilled) {
   AttemptWorld world(EngineKind::mpirun, 2, {"--fork-child"});
   const pid_t launcher = ::fork();
-  if (launcher == 0) {   // a launcher of its own process, which is then killed without a chance to clean up
+  if (launcher == 0) {  // a launcher of its own process, which is then killed without a chance to clean up
     const bool started = static_cast<bool>(world.start());
     if (started) world.run_until([] { return false; }, std::chrono::minutes(2));
     ::_exit(1);

@@ -9,7 +9,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-int cells(const std::string& text) {   // characters, not bytes
+int cells(const std::string& text) {  // characters, not bytes
   int count = 0;
   for (const char c : text) count += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
   return count;
@@ -32,7 +32,8 @@ TEST(Progress, RatesAreShort) {
 TEST(Progress, TheBarNeverExceedsTheTerminal) {
   ProgressLine line{40, 100, 1.2345, 12345, 62, ""};
   for (int columns = 0; columns < 200; ++columns) EXPECT_LE(cells(format_bar(line, columns)), columns);
-  EXPECT_THAT(format_bar(line, 120), HasSubstr(" 40%|████████████                  |  40/100  loss 1.2345  12.3k tokens/s  1:02 left"));
+  EXPECT_THAT(format_bar(line, 120),
+              HasSubstr(" 40%|████████████                  |  40/100  loss 1.2345  12.3k tokens/s  1:02 left"));
 }
 
 TEST(Progress, PlainLinesSayWhatIsKnown) {
@@ -76,9 +77,7 @@ TEST(Progress, ATerminalGetsOneLineThatIsRedrawn) {
   EXPECT_THAT(text, HasSubstr("\r\x1b[Kan event\n"));
 }
 
-TEST(Progress, QuietKeepsOnlyWhatMustBeSaid) {
-  EXPECT_EQ(written_by({true, false, true, 1}), "the end\n");
-}
+TEST(Progress, QuietKeepsOnlyWhatMustBeSaid) { EXPECT_EQ(written_by({true, false, true, 1}), "the end\n"); }
 
 }  // namespace
 }  // namespace ftl

@@ -168,7 +168,8 @@ TEST_F(RunDirectoryTest, AttemptsAreNumberedThroughTheLifeOfTheDirectory) {
 TEST_F(RunDirectoryTest, LogsSayWhatWasDropped) {
   auto directory = RunDirectory::open(path);
   ASSERT_TRUE(directory->append_log(Attempt{2}, Rank{1}, {"one", "two"}, 7));
-  EXPECT_EQ(text_of("logs/attempt-2/rank-1.log"), "one\ntwo\nftlaunch: 7 lines were dropped here, they came too fast\n");
+  EXPECT_EQ(text_of("logs/attempt-2/rank-1.log"),
+            "one\ntwo\nftlaunch: 7 lines were dropped here, they came too fast\n");
 }
 
 TEST_F(RunDirectoryTest, FiredFaultsAreRemembered) {
@@ -193,7 +194,8 @@ TEST_F(RunDirectoryTest, TheRunIdStaysButNotInACopy) {
 
 TEST_F(RunDirectoryTest, ReadersSurviveGarbage) {
   fs::create_directories(path + "/verdicts");
-  for (const char* text : {"", "{", "null", "[]", "{\"state\":7}", "{\"state\":\"dancing\"}", "\xff\xfe", "{\"state\":\"running\",\"ranks\":[1,{\"rank\":\"x\"}]}"}) {
+  for (const char* text : {"", "{", "null", "[]", "{\"state\":7}", "{\"state\":\"dancing\"}", "\xff\xfe",
+                           "{\"state\":\"running\",\"ranks\":[1,{\"rank\":\"x\"}]}"}) {
     write("status.json", text);
     write(".lock", text);
     write("events.jsonl", text);
@@ -222,7 +224,7 @@ TEST_F(RunDirectoryTest, StateOfDeadRunsIsReclaimedAndThatOfLivingOnesIsNot) {
     const auto dead = claim_state_directory({base, "dead", root + "/gone", 0});
     if (dead) (void)prepare_attempt(*dead, Attempt{1});
   });
-  dead_process([&] {   // its launcher was killed in the middle: it may be resumed from its hot state
+  dead_process([&] {  // its launcher was killed in the middle: it may be resumed from its hot state
     auto directory = RunDirectory::open(path);
     if (directory) (void)directory->write_status(running_at(5));
     const auto dead = claim_state_directory({base, "resumable", path, 0});

@@ -115,7 +115,7 @@ TEST_F(Run, EndsAtOnceByTheSecondSignal) {
   const pid_t launcher = launch(1, {"--ignore-sigterm"});
   ASSERT_TRUE(wait_for([](const StoredStatus& s) { return s.status.step > 0; }));
   ::kill(launcher, SIGINT);
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));   // two signals at once are one
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // two signals at once are one
   ::kill(launcher, SIGINT);
   EXPECT_EQ(exit_code_of(launcher), 130);
   EXPECT_TRUE(nothing_left(1));
@@ -125,7 +125,8 @@ TEST_F(Run, StartsAnotherAttemptWhenARankIsKilled) {
   const pid_t launcher = launch(1, {});
   ASSERT_TRUE(wait_for([](const StoredStatus& s) { return s.status.step > 0 && s.status.ranks.at(0).pid > 0; }));
   ::kill(read_status(root + "/out")->status.ranks[0].pid, SIGKILL);
-  EXPECT_TRUE(wait_for([](const StoredStatus& s) { return s.status.attempt == Attempt{2} && s.status.state == RunState::running; }));
+  EXPECT_TRUE(wait_for(
+      [](const StoredStatus& s) { return s.status.attempt == Attempt{2} && s.status.state == RunState::running; }));
   EXPECT_TRUE(nothing_left(1));
   ::kill(launcher, SIGTERM);
   EXPECT_EQ(exit_code_of(launcher), 5);
@@ -145,9 +146,12 @@ TEST_F(Run, LeavesNothingWhenItsLauncherIsKilled) {
 TEST_F(Run, RecoversUnderMpirunToo) {
   if (std::system("command -v mpirun > /dev/null 2>&1") != 0) GTEST_SKIP() << "mpirun is not installed here";
   const pid_t launcher = launch(3, {});
-  ASSERT_TRUE(wait_for([](const StoredStatus& s) { return s.status.step > 0 && s.status.ranks.size() == 3 && s.status.ranks[1].pid > 0; }));
+  ASSERT_TRUE(wait_for([](const StoredStatus& s) {
+    return s.status.step > 0 && s.status.ranks.size() == 3 && s.status.ranks[1].pid > 0;
+  }));
   ::kill(read_status(root + "/out")->status.ranks[1].pid, SIGKILL);
-  EXPECT_TRUE(wait_for([](const StoredStatus& s) { return s.status.attempt == Attempt{2} && s.status.state == RunState::running; }));
+  EXPECT_TRUE(wait_for(
+      [](const StoredStatus& s) { return s.status.attempt == Attempt{2} && s.status.state == RunState::running; }));
   ::kill(launcher, SIGTERM);
   EXPECT_EQ(exit_code_of(launcher), 5);
   EXPECT_TRUE(nothing_left(1));
