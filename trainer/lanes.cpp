@@ -17,7 +17,7 @@ Result<Lanes> Lanes::plan(Device& device, Llama& model, const Adapter* adapter, 
     Result<std::unique_ptr<Stream>> stream = device.make_stream(threads_per_lane);
     if (!stream) return stream.error();
     lane.stream = std::move(*stream);
-    Result<std::unique_ptr<Workspace>> workspace = model.make_workspace(max_rows, gradient_floats > 0);
+    Result<std::unique_ptr<Workspace>> workspace = model.make_workspace(max_rows, gradient_floats > 0, adapter ? &adapter->shape() : nullptr);
     if (!workspace) return workspace.error();
     lane.workspace = std::move(*workspace);
     if (gradient_floats > 0) {

@@ -19,10 +19,6 @@
 namespace ftl {
 namespace {
 
-// Two floats travel behind the gradient in the exact sum: the sum of the loss, and whether this rank was asked to stop (so that
-// all ranks stop after the same step).
-constexpr std::int64_t passengers = 2;
-
 double seconds_between(TimePoint from, TimePoint to) { return std::chrono::duration<double>(to - from).count(); }
 
 class TrainingRun {
@@ -32,7 +28,7 @@ class TrainingRun {
       : context_(context), spec_(spec), config_(config), inputs_(inputs), model_(model), state_(std::move(state)), lanes_(std::move(lanes)),
         rank_(context.communicator.rank()), world_(context.communicator.world()),
         own_(leaves_of(rank_, world_, config.global_batch_size)),
-        sum_(rank_, world_, config.global_batch_size, state_.parameters() + passengers),
+        sum_(rank_, world_, config.global_batch_size, state_.parameters() + exact_sum_passengers),
         faults_(context, spec.faults, spec.attempt),
         order_(config.seed, static_cast<std::int64_t>(inputs.examples.train.size())),
         steps_(steps_of_run(config, static_cast<std::int64_t>(inputs.examples.train.size()))),
@@ -133,7 +129,7 @@ Result<std::span<float>> TrainingRun::exchange() {
   if (sabotage == CollectiveSabotage::none) {
     return sum_.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing()});
   }
-  const std::int64_t count = state_.parameters() + passengers;
+  const std::int64_t count = state_.parameters() + exact_sum_passengers;
   if (sabotage == CollectiveSabotage::mismatch) {
     ExactSum other(rank_, world_, config_.global_batch_size, count / 2);
     for (std::int64_t leaf = own_.begin; leaf < own_.end; ++leaf) {

@@ -14,6 +14,10 @@
 
 namespace ftl {
 
+// Two floats travel behind the gradient in a step's exact sum: the sum of the loss, and whether a rank was asked to stop (so that all
+// ranks stop after the same step).
+inline constexpr std::int64_t exact_sum_passengers = 2;
+
 struct TrainingOutcome {
   std::int64_t step = 0;
   bool stopped = false;      // on request; a checkpoint was written
