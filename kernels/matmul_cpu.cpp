@@ -20,7 +20,8 @@ TileShape tile_shape(const MatMul& args) {
   const auto tile = [&](std::int64_t size, std::int64_t cuts) { return rounded_up((size + cuts - 1) / cuts, step); };
   TileShape shape{tile(args.m, row_cuts), tile(args.n, column_cuts)};
   while (tiles(args.m, shape.rows) * tiles(args.n, shape.columns) < wanted_tiles) {
-    const bool cut_rows = shape.rows >= 2 * shape.columns;
+    if (shape.rows <= step && shape.columns <= step) break;
+    const bool cut_rows = shape.columns <= step || shape.rows >= 2 * shape.columns;
     TileShape smaller = cut_rows ? TileShape{tile(args.m, ++row_cuts), shape.columns}
                                  : TileShape{shape.rows, tile(args.n, ++column_cuts)};
     if (smaller.rows * smaller.columns * args.k < smallest_work) break;

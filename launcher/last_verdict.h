@@ -1,6 +1,7 @@
 // The newest verdict of a run directory, as far as a new command needs it.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@ namespace ftl {
 
 struct LastVerdict {
   FaultKind kind = FaultKind::internal_error;
+  std::int32_t attempt = 0;
   bool retryable = true;
   std::string action;
   std::string fix;

@@ -56,6 +56,7 @@ Result<Done> write_final_adapter(Files& files, const std::string& run_directory,
 Result<Done> write_final_model(Files& files, const std::string& run_directory, Llama& model, const RunConfig& config, std::int32_t attempt) {
   return replace_directory(files, run_directory + "/model", attempt, [&](const std::string& directory) -> Result<Done> {
     std::vector<std::vector<std::uint16_t>> halves;
+    halves.reserve(model.weights().size());
     std::vector<TensorToWrite> tensors;
     for (const TrainableTensor& weight : model.weights()) {
       std::vector<std::uint16_t>& half = halves.emplace_back(static_cast<std::size_t>(weight.count));

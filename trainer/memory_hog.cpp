@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,6 +16,8 @@ namespace {
 
 constexpr std::int64_t headroom_bytes = 32 << 20;   // above what the process already uses
 constexpr int exit_code_when_impossible = 96;
+constexpr std::string_view group_prefix = "ftl-oom-";
+constexpr Duration until_seen = std::chrono::milliseconds(300);   // the keeper notes the new cgroup with its next pulses
 
 bool write_text(const std::filesystem::path& path, const std::string& text) {
   std::ofstream file(path);
@@ -50,11 +53,22 @@ std::int64_t resident_bytes() {
   return resident * ::sysconf(_SC_PAGESIZE);
 }
 
+// Cgroups of processes that an earlier planted fault has ended: nobody else can remove them.
+void remove_leftovers(const std::filesystem::path& parent) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(group_prefix)) continue;
+    if (!std::filesystem::exists("/proc/" + name.substr(group_prefix.size()), error)) ::rmdir(entry.path().c_str());
+  }
+}
+
 bool confine_to_small_cgroup() {
   bool version_2 = false;
   const std::filesystem::path parent = own_memory_cgroup(version_2);
   if (parent.empty()) return false;
-  const std::filesystem::path group = parent / ("ftl-oom-" + std::to_string(::getpid()));
+  remove_leftovers(parent);
+  const std::filesystem::path group = parent / (std::string(group_prefix) + std::to_string(::getpid()));
   std::error_code error;
   std::filesystem::create_directory(group, error);
   if (error) return false;
@@ -68,13 +82,13 @@ bool confine_to_small_cgroup() {
 }  // namespace
 
 void provoke_oom_killer(RankContext& context, std::int64_t computing_step) {
-  (void)context;
   if (!confine_to_small_cgroup()) {
     std::fprintf(stderr, "--inject fault=oom at step %lld: no memory cgroup can be made here (root and a writable cgroup are needed)\n",
                  static_cast<long long>(computing_step));
     ::_exit(exit_code_when_impossible);
   }
   write_text("/proc/self/oom_score_adj", "1000");
+  context.clock.sleep_until(context.clock.now() + until_seen);
   for (;;) {
     constexpr std::size_t chunk = 8 << 20;
     void* memory = ::mmap(nullptr, chunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

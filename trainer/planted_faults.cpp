@@ -43,11 +43,12 @@ void PlantedFaults::announce(FaultSpec& fault, std::int64_t computing_step) {
   context_.report(ReportFaultFired{fault.text, computing_step});
 }
 
-void PlantedFaults::at(Phase phase, std::int64_t computing_step) {
+void PlantedFaults::at(Phase phase, std::int64_t step) {
   for (FaultSpec& fault : mine_) {
-    if (fault.times > 0 && fires_in_place(fault) && natural_phase(fault) == phase && fault.step == computing_step) {
-      announce(fault, computing_step);
-      fire(fault, computing_step);
+    const bool step_matches = phase == Phase::init || fault.step == step;
+    if (fault.times > 0 && fires_in_place(fault) && natural_phase(fault) == phase && step_matches) {
+      announce(fault, step);
+      fire(fault, step);
     }
   }
 }

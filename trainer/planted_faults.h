@@ -14,8 +14,9 @@ enum class CollectiveSabotage : std::uint8_t { none, skip, mismatch };
 class PlantedFaults {
  public:
   PlantedFaults(RankContext& context, const std::vector<FaultSpec>& faults, Attempt attempt);
-  // Fires what is planted for this rank, phase and step (the step being computed, from 1). May not return.
-  void at(Phase phase, std::int64_t computing_step);
+  // Fires what is planted for this rank, phase and step: the step being computed (from 1), or the one just completed in the phases that
+  // follow a step. Phase init comes once an attempt, so there the step does not matter. May not return.
+  void at(Phase phase, std::int64_t step);
   CollectiveSabotage collective_sabotage(std::int64_t computing_step);
   // Overwrites a value with NaN when nan_loss or nan_grad is planted here.
   void spoil(std::int64_t computing_step, double& loss, std::span<float> gradient);

@@ -78,7 +78,9 @@ class TrainingRun {
 
 void TrainingRun::enter(Phase phase) {
   context_.recorder.enter(phase, Step{completed_}, context_.clock.now());
-  faults_.at(phase, computing());
+  // What follows a step belongs to that step; everything else to the one being computed.
+  const bool follows_a_step = phase == Phase::checkpoint || phase == Phase::evaluate || phase == Phase::finalize;
+  faults_.at(phase, follows_a_step ? completed_ : computing());
 }
 
 std::int64_t TrainingRun::supervised_tokens(std::span<const std::int64_t> indices) const {
@@ -88,6 +90,7 @@ std::int64_t TrainingRun::supervised_tokens(std::span<const std::int64_t> indice
 }
 
 Result<Done> TrainingRun::resume() {
+  enter(Phase::init);
   Result<TrainerState> restored = restore(context_, spec_, state_.views());
   if (!restored) return restored.error();
   completed_ = restored->step;

@@ -45,7 +45,9 @@ Result<std::optional<PreviousRun>> previous_run(const std::string& directory) {
   previous.config = record->config;
   previous.inputs_hash = record->inputs_hash;
   previous.injected = record->injected;
-  if (const std::optional<LastVerdict> verdict = last_verdict(directory)) {
+  // A verdict of an earlier attempt did not end the run: it was recovered from, or overridden since.
+  const std::optional<LastVerdict> verdict = last_verdict(directory);
+  if (verdict && verdict->attempt == status->status.attempt.value) {
     previous.last_verdict = verdict->kind;
     previous.last_verdict_retryable = verdict->retryable;
     previous.last_fix = verdict->fix;
@@ -160,8 +162,10 @@ ShellOptions shell_options(const RunConfig& config, const ProcessSpec& spec, con
 
 Result<int> launch(const RunOptions& options, const ReadConfig& read, const PreflightOutcome& preflight, std::vector<FaultSpec> faults) {
   const RunConfig& config = read.config;
-  Result<RunDirectory> directory = RunDirectory::open(config.output_dir);
-  if (!directory) return directory.error();
+  std::optional<RunDirectory> directory;
+  Result<RunDirectory> opened = RunDirectory::open(config.output_dir);
+  if (!opened) return opened.error();
+  directory.emplace(std::move(*opened));
   Result<std::optional<PreviousRun>> previous = previous_run(directory->path());
   if (!previous && config.resume != "never") return previous.error();
   const StartDecision decision =
@@ -174,8 +178,10 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
   if (decision.mode == StartMode::start_over) {
     const std::string path = directory->path();
     if (Result<Done> moved = set_aside(path); !moved) return moved.error();
-    directory = RunDirectory::open(path);
-    if (!directory) return directory.error();
+    directory.reset();   // the lock is given back before it is taken for the new run
+    Result<RunDirectory> reopened = RunDirectory::open(path);
+    if (!reopened) return reopened.error();
+    directory.emplace(std::move(*reopened));
   }
   reclaim_state(environment_or_empty("FTL_STATE_DIR"), false);
   Result<std::string> state = claim_state_directory({environment_or_empty("FTL_STATE_DIR"), directory->run_id(), directory->path(), shared_memory_needed(preflight)});

@@ -189,7 +189,7 @@ std::vector<OperationCase> operation_cases() {
   Cases cases;
   struct Product { std::int64_t m, n, k; };
   for (const Product p :
-       {Product{1, 576, 192}, {1, 7, 5}, {33, 17, 9}, {300, 290, 65}, {256, 576, 96}, {130, 8, 200}, {5, 300, 1}}) {
+       {Product{1, 576, 192}, {1, 7, 5}, {33, 17, 9}, {300, 290, 65}, {256, 576, 96}, {130, 8, 200}, {5, 300, 1}, {32, 192, 2048}, {20, 40, 60000}}) {
     for (const bool ta : {false, true}) {
       for (const bool tb : {false, true}) add_matmul(cases, p.m, p.n, p.k, ta, tb, ta == tb ? 1.0f : 0.0f);
     }
