@@ -166,16 +166,16 @@ Result<Done> TrainingRun::step() {
   enter(Phase::optimizer);
   const std::size_t parameters = static_cast<std::size_t>(state_.parameters());
   const double loss = static_cast<double>((*total)[parameters]) / static_cast<double>(tokens);
+  const std::string where = fmt::format("rank {}, step {}", rank_.value, computing());
   stop_agreed_ = (*total)[parameters + 1] > 0;
+  if (!std::isfinite(loss)) {
+    return Failure{FaultKind::loss_not_finite, fmt::format("the loss of step {} is {}", computing(), loss), where, ""};
+  }
   const double rate = config_.learning_rate * learning_rate_multiplier(schedule_, completed_);
   Result<double> norm = state_.apply(lanes_.first_stream(), total->first(parameters), 1.0 / static_cast<double>(tokens), rate, computing());
-  const std::string where = fmt::format("rank {}, step {}", rank_.value, computing());
   if (!norm) {
     norm.error().where = where;
     return norm.error();
-  }
-  if (!std::isfinite(loss)) {
-    return Failure{FaultKind::loss_not_finite, fmt::format("the loss of step {} is {}", computing(), loss), where, ""};
   }
   ++completed_;
   if (Result<Done> downloaded = state_.download(lanes_.first_stream()); !downloaded) return downloaded;

@@ -1,0 +1,81 @@
+#include "launcher/running_again.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "launcher/last_verdict.h"
+
+namespace ftl {
+namespace {
+
+struct Story {
+  PreviousRun previous;
+  NewRun now;
+  Story() {
+    previous.step = 7;
+    previous.inputs_hash = now.inputs_hash = "abc";
+  }
+  Story& ended(const char* state) { previous.state = state; return *this; }
+  Story& by(FaultKind kind, bool retryable) {
+    previous.state = "failed";
+    previous.last_verdict = kind;
+    previous.last_verdict_retryable = retryable;
+    previous.last_fix = "do this";
+    return *this;
+  }
+  StartDecision decision() const { return decide_start(previous, now); }
+};
+
+TEST(RunningAgain, StartsInANewDirectory) { EXPECT_EQ(decide_start(std::nullopt, {}).mode, StartMode::fresh); }
+
+TEST(RunningAgain, SaysThatAFinishedRunIsFinished) { EXPECT_EQ(Story().ended("finished").decision().mode, StartMode::already_finished); }
+
+TEST(RunningAgain, ResumesWhatWasInterrupted) {
+  EXPECT_EQ(Story().ended("stopped").decision().mode, StartMode::resume);
+  EXPECT_EQ(Story().ended("failed").decision().mode, StartMode::resume) << "a launcher that was killed left no verdict";
+}
+
+TEST(RunningAgain, RefusesWhatARetryCannotMendUntilSomethingChanges) {
+  Story story;
+  story.by(FaultKind::collective_mismatch, false);
+  const StartDecision refused = story.decision();
+  ASSERT_EQ(refused.mode, StartMode::refused);
+  EXPECT_EQ(refused.failure->kind, FaultKind::not_retryable_again);
+  EXPECT_THAT(refused.failure->fix, testing::HasSubstr("do this"));
+  Story forced = story;
+  forced.now.config.resume = "force";
+  EXPECT_EQ(forced.decision().mode, StartMode::resume);
+  Story changed = story;
+  changed.now.config.nodes = 2;
+  EXPECT_EQ(changed.decision().mode, StartMode::resume);
+  Story without_fault = story;
+  without_fault.previous.injected = {"fault=skip_collective,rank=1,step=2"};
+  EXPECT_EQ(without_fault.decision().mode, StartMode::resume);
+}
+
+TEST(RunningAgain, ResumesAfterARetryableVerdict) { EXPECT_EQ(Story().by(FaultKind::rank_killed, true).decision().mode, StartMode::resume); }
+
+TEST(RunningAgain, RefusesAnotherIdentityUnlessToldToStartOver) {
+  Story story;
+  story.ended("stopped").now.config.learning_rate = 1;
+  ASSERT_EQ(story.decision().mode, StartMode::refused);
+  EXPECT_EQ(story.decision().failure->kind, FaultKind::run_identity_changed);
+  EXPECT_THAT(story.decision().failure->what, testing::HasSubstr("learning_rate"));
+  story.now.config.resume = "never";
+  EXPECT_EQ(story.decision().mode, StartMode::start_over);
+}
+
+TEST(RunningAgain, RefusesOtherDataUnderTheSameName) {
+  Story story;
+  story.ended("finished").now.inputs_hash = "def";
+  EXPECT_EQ(story.decision().mode, StartMode::refused);
+}
+
+TEST(LastVerdict, FindsTheSettingsOfAFix) {
+  EXPECT_THAT(settings_in("lower the batch: --set per_device_train_batch_size=1, or --set cutoff_len=64."),
+              testing::ElementsAre("per_device_train_batch_size=1", "cutoff_len=64"));
+  EXPECT_TRUE(settings_in("no setting --set").empty());
+}
+
+}  // namespace
+}  // namespace ftl
