@@ -1,5 +1,5 @@
-// Named tensors of a checkpoint, whatever its files look like. Seam: safetensors (single file or sharded with an index) here,
-// Meta .pth later, memory in tests.
+// Named tensors of a checkpoint, whatever its files look like. Seam: safetensors (single file or sharded with an index)
+// here, Meta .pth later, memory in tests.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct TensorInfo {
   DType dtype;
   std::vector<std::int64_t> shape;  // row-major; empty = scalar
   std::string file;                 // for messages
-  std::string unsupported_dtype = {};   // "F64", ...: legal in the file but not in DType; `dtype` is then u8 and means nothing
+  std::string unsupported_dtype =
+      {};  // "F64", ...: legal in the file but not in DType; `dtype` is then u8 and means nothing
 };
 std::int64_t element_count(const TensorInfo& tensor);
 
@@ -28,14 +29,15 @@ class CheckpointReader {
   virtual ~CheckpointReader() = default;
   virtual const std::vector<TensorInfo>& tensors() const = 0;  // sorted by name
   const TensorInfo* find(const std::string& name) const;
-  // The stored bytes, valid as long as the reader (mapped, not copied). checkpoint_incomplete when there is no such tensor,
-  // model_family_unsupported when its dtype is none of ours.
+  // The stored bytes, valid as long as the reader (mapped, not copied). checkpoint_incomplete when there is no such
+  // tensor, model_family_unsupported when its dtype is none of ours.
   virtual Result<std::span<const std::byte>> bytes(const std::string& name) const = 0;
   // Converted to float32 (exact for f32, bf16, f16). `into` has element_count elements.
   Result<Done> read_f32(const std::string& name, std::span<float> into) const;
 };
 
-// `path`: a .safetensors file, or a Hugging Face model directory (model.safetensors, or model.safetensors.index.json and shards).
+// `path`: a .safetensors file, or a Hugging Face model directory (model.safetensors, or model.safetensors.index.json
+// and shards).
 Result<std::unique_ptr<CheckpointReader>> open_safetensors(Files& files, const std::string& path);
 
 }  // namespace ftl

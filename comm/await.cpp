@@ -26,8 +26,9 @@ Result<Done> await(Communicator& communicator, Ticket ticket, Clock& clock, cons
     if (now >= deadline) {
       communicator.abort();
       return Failure{FaultKind::communication_failure,
-                     "operation " + std::to_string(ticket.number) + " on " + communicator.traits().name + " was not complete after " +
-                         seconds(now - start) + ", the limit is " + seconds(limits.give_up_after),
+                     "operation " + std::to_string(ticket.number) + " on " + communicator.traits().name +
+                         " was not complete after " + seconds(now - start) + ", the limit is " +
+                         seconds(limits.give_up_after),
                      "rank " + std::to_string(communicator.rank().value), ""};
     }
     if (now - start >= limits.spin_for) clock.sleep_until(std::min(now + limits.poll_every, deadline));

@@ -29,7 +29,8 @@ Result<LoadedBackend> load_backend(const std::string& name, const std::string& l
   return LoadedBackend{path, reinterpret_cast<MakeCommunicator>(symbol)};
 }
 
-MakeCommunicatorResult make_communicator(const std::string& name, const std::string& library_directory, const BackendOptions& options) {
+MakeCommunicatorResult make_communicator(const std::string& name, const std::string& library_directory,
+                                         const BackendOptions& options) {
   Result<LoadedBackend> backend = load_backend(name, library_directory);
   if (!backend) return backend.error();
   return backend->make(options);

@@ -1,5 +1,5 @@
-// Time as a parameter. Deciders take a TimePoint; only loops at the edge hold a Clock. Seam: the system's monotonic clock,
-// or the virtual clock of simulation/.
+// Time as a parameter. Deciders take a TimePoint; only loops at the edge hold a Clock. Seam: the system's monotonic
+// clock, or the virtual clock of simulation/.
 #pragma once
 
 #include <chrono>

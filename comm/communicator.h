@@ -1,9 +1,10 @@
 // Collectives and transfers among the ranks of one run: start, poll, abort. Nothing here ever blocks except
-// construction of a backend, and nothing here has a timeout: comm/await.h is the only code that turns waiting into a failure.
+// construction of a backend, and nothing here has a timeout: comm/await.h is the only code that turns waiting into a
+// failure.
 //
-// Contract of every operation: the views stay valid and untouched until poll() has returned complete; all members of the
-// group start the operations of that group in the same order, with the same dtype and (unless said otherwise) the same count.
-// A violation shows as a failure or a hang, never as silently wrong data of another size.
+// Contract of every operation: the views stay valid and untouched until poll() has returned complete; all members of
+// the group start the operations of that group in the same order, with the same dtype and (unless said otherwise) the
+// same count. A violation shows as a failure or a hang, never as silently wrong data of another size.
 #pragma once
 
 #include <cstdint>
@@ -65,12 +66,14 @@ class Communicator {
 struct BackendOptions {
   Rank rank;
   WorldSize world;
-  std::string meeting_file = {};  // nccl: a path of this attempt that all ranks see; rank 0 leaves the world's key there
-  int device = 0;                 // nccl: ordinal of this rank's GPU
+  std::string meeting_file =
+      {};          // nccl: a path of this attempt that all ranks see; rank 0 leaves the world's key there
+  int device = 0;  // nccl: ordinal of this rank's GPU
 };
 
-// Every backend's shared object exports `extern "C" ftl::MakeCommunicatorResult ftl_make_communicator(const BackendOptions&)`.
-// It may block until all ranks have joined; a rank that never comes is found by the launcher's watchdog, from outside.
+// Every backend's shared object exports `extern "C" ftl::MakeCommunicatorResult ftl_make_communicator(const
+// BackendOptions&)`. It may block until all ranks have joined; a rank that never comes is found by the launcher's
+// watchdog, from outside.
 using MakeCommunicatorResult = Result<std::unique_ptr<Communicator>>;
 using MakeCommunicator = MakeCommunicatorResult (*)(const BackendOptions&);
 

@@ -61,7 +61,8 @@ LeafRange leaves_of(Rank rank, WorldSize world, std::int64_t leaves) {
 
 std::int64_t exact_sum_buffers(std::int64_t leaves_of_rank_max, std::int64_t leaves) {
   const std::int64_t m = std::min(leaves_of_rank_max, leaves);
-  const auto log2_up = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(m, 1) - 1)));
+  const auto log2_up =
+      static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(m, 1) - 1)));
   return std::min(m, std::max<std::int64_t>(2 * log2_up, 1)) + 1;
 }
 
@@ -75,7 +76,12 @@ std::vector<NodeTransfer> exact_sum_transfers(WorldSize world, std::int64_t leav
 }
 
 ExactSum::ExactSum(Rank rank, WorldSize world, std::int64_t leaves, std::int64_t count)
-    : rank_(rank), world_(world), leaves_(leaves), count_(count), mine_(leaves_of(rank, world, leaves)), next_leaf_(mine_.begin) {
+    : rank_(rank),
+      world_(world),
+      leaves_(leaves),
+      count_(count),
+      mine_(leaves_of(rank, world, leaves)),
+      next_leaf_(mine_.begin) {
   assert(leaves >= 1 && count >= 0 && rank.value >= 0 && rank.value < world.value);
   for_each_spanning_node({0, leaves}, world, leaves, [&](LeafRange left, LeafRange right, Rank to, Rank from) {
     if (to == rank_ || from == rank_) merges_.push_back({left, right, to, from});
@@ -129,7 +135,8 @@ ExactSum::Node ExactSum::take_node(LeafRange range) {
 }
 
 void ExactSum::put_node(Node node) {
-  const auto after = std::find_if(nodes_.begin(), nodes_.end(), [&](const Node& n) { return n.range.begin > node.range.begin; });
+  const auto after =
+      std::find_if(nodes_.begin(), nodes_.end(), [&](const Node& n) { return n.range.begin > node.range.begin; });
   nodes_.insert(after, std::move(node));
 }
 
@@ -145,7 +152,8 @@ void ExactSum::merge_finished_siblings() {
   }
 }
 
-Result<Done> ExactSum::exchange(Communicator& communicator, FlightRecorder& recorder, Clock& clock, const AwaitLimits& limits) {
+Result<Done> ExactSum::exchange(Communicator& communicator, FlightRecorder& recorder, Clock& clock,
+                                const AwaitLimits& limits) {
   for (const Merge& merge : merges_) {
     if (Result<Done> done = carry_out(merge, communicator, clock, limits); !done) return done;
     recorder.heartbeat(clock.now());
@@ -158,7 +166,8 @@ Result<Done> ExactSum::exchange(Communicator& communicator, FlightRecorder& reco
   return ticket ? await(communicator, *ticket, clock, limits) : Result<Done>(ticket.error());
 }
 
-Result<Done> ExactSum::carry_out(const Merge& merge, Communicator& communicator, Clock& clock, const AwaitLimits& limits) {
+Result<Done> ExactSum::carry_out(const Merge& merge, Communicator& communicator, Clock& clock,
+                                 const AwaitLimits& limits) {
   if (merge.left_owner != rank_) {
     Node node = take_node(merge.right);
     const Result<Ticket> ticket =
@@ -172,7 +181,8 @@ Result<Done> ExactSum::carry_out(const Merge& merge, Communicator& communicator,
   if (merge.right_owner != rank_) {
     const Result<Ticket> ticket =
         communicator.start_receive({right.values.data(), count_, DType::f32, Place::host}, merge.right_owner, {});
-    if (Result<Done> received = ticket ? await(communicator, *ticket, clock, limits) : Result<Done>(ticket.error()); !received) {
+    if (Result<Done> received = ticket ? await(communicator, *ticket, clock, limits) : Result<Done>(ticket.error());
+        !received) {
       return received;
     }
   }

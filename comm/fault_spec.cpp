@@ -11,8 +11,16 @@ namespace ftl {
 
 namespace {
 
-constexpr std::array<std::string_view, 10> faults_of_this_version{
-    "sigkill", "oom", "segv", "exit", "sigstop", "hang_before_collective", "skip_collective", "mismatch_collective", "nan_loss", "nan_grad"};
+constexpr std::array<std::string_view, 10> faults_of_this_version{"sigkill",
+                                                                  "oom",
+                                                                  "segv",
+                                                                  "exit",
+                                                                  "sigstop",
+                                                                  "hang_before_collective",
+                                                                  "skip_collective",
+                                                                  "mismatch_collective",
+                                                                  "nan_loss",
+                                                                  "nan_grad"};
 constexpr std::array<std::string_view, 7> faults_of_the_design{
     "slow", "loss_spike", "disk_full", "torn_checkpoint", "bitflip_checkpoint", "drop_connection", "comm_error"};
 constexpr std::array<std::string_view, 7> keys{"fault", "rank", "step", "phase", "attempt", "times", "value"};
@@ -31,7 +39,8 @@ std::string list_of(const Names& names) {
 
 std::string phases() {
   std::string text;
-  for (int p = 0; p <= static_cast<int>(Phase::finalize); ++p) text += (p ? ", " : "") + std::string(name_of(static_cast<Phase>(p)));
+  for (int p = 0; p <= static_cast<int>(Phase::finalize); ++p)
+    text += (p ? ", " : "") + std::string(name_of(static_cast<Phase>(p)));
   return text;
 }
 
@@ -51,9 +60,11 @@ class Parser {
       if (comma == std::string_view::npos) break;
       rest.remove_prefix(comma + 1);
     }
-    if (spec_.fault.empty()) return wrong(text_, "the fault is not named", "write fault=NAME, one of: " + list_of(faults_of_this_version));
+    if (spec_.fault.empty())
+      return wrong(text_, "the fault is not named", "write fault=NAME, one of: " + list_of(faults_of_this_version));
     if (spec_.fault == "exit" && !has_value_) return wrong(text_, "the exit code is not given", "write fault=exit=N");
-    if (spec_.fault != "exit" && has_value_) return wrong(text_, "`" + spec_.fault + "` takes no value", "only exit does: fault=exit=N");
+    if (spec_.fault != "exit" && has_value_)
+      return wrong(text_, "`" + spec_.fault + "` takes no value", "only exit does: fault=exit=N");
     return spec_;
   }
 
@@ -63,16 +74,21 @@ class Parser {
     const std::string_view key = part.substr(0, equals);
     const std::string_view value = equals == std::string_view::npos ? std::string_view() : part.substr(equals + 1);
     if (!is_in(keys, key)) return wrong(text_, "unknown key `" + std::string(key) + "`", "keys: " + list_of(keys));
-    if (value.empty()) return wrong(text_, "`" + std::string(key) + "` has no value", "write " + std::string(key) + "=...");
+    if (value.empty())
+      return wrong(text_, "`" + std::string(key) + "` has no value", "write " + std::string(key) + "=...");
     bool& seen = seen_[static_cast<std::size_t>(std::find(keys.begin(), keys.end(), key) - keys.begin())];
     if (seen) return wrong(text_, "`" + std::string(key) + "` is given twice", "give it once");
     seen = true;
     if (key == "fault") return fault(value);
     if (key == "phase") return phase(value);
-    if (key == "rank") return number(key, value, 0, 1'000'000, [&](std::int64_t n) { spec_.rank = Rank{static_cast<std::int32_t>(n)}; });
-    if (key == "step") return number(key, value, 1, std::numeric_limits<std::int64_t>::max(), [&](std::int64_t n) { spec_.step = n; });
-    if (key == "attempt") return number(key, value, 0, 1'000'000, [&](std::int64_t n) { spec_.attempt = static_cast<std::int32_t>(n); });
-    if (key == "times") return number(key, value, 1, 1'000'000, [&](std::int64_t n) { spec_.times = static_cast<std::int32_t>(n); });
+    if (key == "rank")
+      return number(key, value, 0, 1'000'000, [&](std::int64_t n) { spec_.rank = Rank{static_cast<std::int32_t>(n)}; });
+    if (key == "step")
+      return number(key, value, 1, std::numeric_limits<std::int64_t>::max(), [&](std::int64_t n) { spec_.step = n; });
+    if (key == "attempt")
+      return number(key, value, 0, 1'000'000, [&](std::int64_t n) { spec_.attempt = static_cast<std::int32_t>(n); });
+    if (key == "times")
+      return number(key, value, 1, 1'000'000, [&](std::int64_t n) { spec_.times = static_cast<std::int32_t>(n); });
     return exit_code_of(value);
   }
 
@@ -80,8 +96,9 @@ class Parser {
     const std::size_t equals = value.find('=');
     const std::string_view name = value.substr(0, equals);
     if (is_in(faults_of_the_design, name)) {
-      return Failure{FaultKind::not_in_this_version, "the fault `" + std::string(name) + "` cannot be planted in this version",
-                     "--inject \"" + std::string(text_) + "\"", "faults of this version: " + list_of(faults_of_this_version)};
+      return Failure{
+          FaultKind::not_in_this_version, "the fault `" + std::string(name) + "` cannot be planted in this version",
+          "--inject \"" + std::string(text_) + "\"", "faults of this version: " + list_of(faults_of_this_version)};
     }
     if (!is_in(faults_of_this_version, name)) {
       return wrong(text_, "unknown fault `" + std::string(name) + "`", "faults: " + list_of(faults_of_this_version));
@@ -107,8 +124,10 @@ class Parser {
     std::int64_t n = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), n);
     if (error != std::errc() || end != value.data() + value.size() || n < min || n > max) {
-      return wrong(text_, "`" + std::string(key) + "` is " + std::string(value) + ", must be an integer from " + std::to_string(min) +
-                              " to " + std::to_string(max), "");
+      return wrong(text_,
+                   "`" + std::string(key) + "` is " + std::string(value) + ", must be an integer from " +
+                       std::to_string(min) + " to " + std::to_string(max),
+                   "");
     }
     store(n);
     return Done{};

@@ -7,10 +7,11 @@ namespace ftl {
 
 namespace {
 
-constexpr std::array<std::string_view, 9> phase_names{"init",   "data",      "forward",    "backward", "reduce",
+constexpr std::array<std::string_view, 9> phase_names{"init",      "data",       "forward",  "backward", "reduce",
                                                       "optimizer", "checkpoint", "evaluate", "finalize"};
-constexpr std::array<std::string_view, 10> operation_names{"none",      "exact_sum", "all_reduce", "all_gather", "reduce_scatter",
-                                                           "broadcast", "gather",    "send",       "receive",    "barrier"};
+constexpr std::array<std::string_view, 10> operation_names{"none",           "exact_sum", "all_reduce", "all_gather",
+                                                           "reduce_scatter", "broadcast", "gather",     "send",
+                                                           "receive",        "barrier"};
 
 std::string with_commas(std::uint64_t number) {
   std::string digits = std::to_string(number);
@@ -38,7 +39,8 @@ std::string_view name_of(Operation operation) {
 }
 
 std::string describe(const CollectiveSignature& signature) {
-  std::string text = std::string(name_of(signature.operation)) + " " + name_of(signature.dtype) + " x " + with_commas(signature.count);
+  std::string text =
+      std::string(name_of(signature.operation)) + " " + name_of(signature.dtype) + " x " + with_commas(signature.count);
   if (signature.group != 0) text += " in group " + std::to_string(signature.group);
   return text + " at step " + std::to_string(signature.step);
 }

@@ -19,8 +19,9 @@ std::optional<RecordedEntry> decode(const EntryCopy& copy, std::uint64_t n) {
   if (copy[0] != n) return std::nullopt;
   const std::uint64_t packed_word = copy[1 + packed];
   const auto byte = [&](int i) { return static_cast<std::uint8_t>(packed_word >> (8 * i)); };
-  if (byte(0) > static_cast<std::uint8_t>(EntryKind::fault_fired) || byte(1) > static_cast<std::uint8_t>(Phase::finalize) ||
-      byte(2) > static_cast<std::uint8_t>(Operation::barrier) || byte(3) > static_cast<std::uint8_t>(DType::u8)) {
+  if (byte(0) > static_cast<std::uint8_t>(EntryKind::fault_fired) ||
+      byte(1) > static_cast<std::uint8_t>(Phase::finalize) || byte(2) > static_cast<std::uint8_t>(Operation::barrier) ||
+      byte(3) > static_cast<std::uint8_t>(DType::u8)) {
     return std::nullopt;
   }
   RecordedEntry entry;
@@ -32,7 +33,8 @@ std::optional<RecordedEntry> decode(const EntryCopy& copy, std::uint64_t n) {
   entry.collective = copy[1 + collective];
   if (entry.kind == EntryKind::collective_started || entry.kind == EntryKind::collective_completed) {
     entry.signature = {static_cast<Operation>(byte(2)), static_cast<DType>(byte(3)), copy[1 + count],
-                       static_cast<std::uint32_t>(copy[1 + group]), static_cast<std::int64_t>(copy[1 + signature_step])};
+                       static_cast<std::uint32_t>(copy[1 + group]),
+                       static_cast<std::int64_t>(copy[1 + signature_step])};
   }
   return entry;
 }
@@ -87,14 +89,16 @@ Result<std::uint32_t> checked_capacity(const std::string& path, const HeaderByte
   }
   const auto version = value_at<std::uint32_t>(header, offsetof(ring::Header, version));
   if (version != ring::version) {
-    return unreadable(path, "its version is " + std::to_string(version) + ", this program reads version " + std::to_string(ring::version));
+    return unreadable(path, "its version is " + std::to_string(version) + ", this program reads version " +
+                                std::to_string(ring::version));
   }
   const auto capacity = value_at<std::uint32_t>(header, offsetof(ring::Header, capacity));
   const auto entry_bytes = value_at<std::uint32_t>(header, offsetof(ring::Header, entry_bytes));
   if (capacity < 1 || capacity > ring::max_capacity || entry_bytes != sizeof(ring::Entry) ||
       ring::file_bytes(capacity) != file_bytes) {
-    return unreadable(path, "its header says " + std::to_string(capacity) + " entries of " + std::to_string(entry_bytes) +
-                                " bytes, the file has " + std::to_string(file_bytes) + " bytes");
+    return unreadable(path, "its header says " + std::to_string(capacity) + " entries of " +
+                                std::to_string(entry_bytes) + " bytes, the file has " + std::to_string(file_bytes) +
+                                " bytes");
   }
   return capacity;
 }
@@ -113,16 +117,18 @@ RingSnapshot header_of(const HeaderBytes& bytes) {
                       value_at<std::int32_t>(bytes, offsetof(ring::Header, pid)));
 }
 
-// An entry counts only if two copies of it are equal: the writer takes the sequence away before it touches a slot again.
-Result<std::vector<RecordedEntry>> recent_of(int fd, const std::string& path, std::uint64_t entries, std::uint32_t capacity,
-                                             std::size_t wanted) {
+// An entry counts only if two copies of it are equal: the writer takes the sequence away before it touches a slot
+// again.
+Result<std::vector<RecordedEntry>> recent_of(int fd, const std::string& path, std::uint64_t entries,
+                                             std::uint32_t capacity, std::size_t wanted) {
   const std::uint64_t kept = std::min<std::uint64_t>({entries, capacity, wanted});
   std::vector<RecordedEntry> recent;
   recent.reserve(kept);
   for (std::uint64_t n = entries - kept + 1; n <= entries && kept > 0; ++n) {
     const std::uint64_t offset = sizeof(ring::Header) + (n - 1) % capacity * sizeof(ring::Entry);
     ring::EntryCopy first, second;
-    if (!read_exactly(fd, first.data(), sizeof(first), offset) || !read_exactly(fd, second.data(), sizeof(second), offset)) {
+    if (!read_exactly(fd, first.data(), sizeof(first), offset) ||
+        !read_exactly(fd, second.data(), sizeof(second), offset)) {
       return unreadable(path, "it ends inside entry " + std::to_string(n));
     }
     if (first != second) continue;
@@ -135,7 +141,8 @@ Result<std::vector<RecordedEntry>> recent_of(int fd, const std::string& path, st
 }  // namespace
 
 Result<RingSnapshot> read_ring(const std::string& path, std::size_t recent_entries) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // non-blocking: a FIFO of that name must not hang us
+  const int fd =
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // non-blocking: a FIFO of that name must not hang us
   if (fd < 0) return unreadable(path, std::generic_category().message(errno));
   struct Closer {
     int descriptor;
@@ -145,7 +152,8 @@ Result<RingSnapshot> read_ring(const std::string& path, std::size_t recent_entri
   if (::fstat(fd, &file) != 0 || !S_ISREG(file.st_mode)) return unreadable(path, "it is not a regular file");
   HeaderBytes header;
   if (!read_exactly(fd, header.data(), header.size(), 0)) {
-    return unreadable(path, "it has " + std::to_string(file.st_size) + " bytes, a header needs " + std::to_string(header.size()));
+    return unreadable(
+        path, "it has " + std::to_string(file.st_size) + " bytes, a header needs " + std::to_string(header.size()));
   }
   const Result<std::uint32_t> capacity = checked_capacity(path, header, static_cast<std::uint64_t>(file.st_size));
   if (!capacity) return capacity.error();

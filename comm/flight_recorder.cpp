@@ -25,8 +25,9 @@ constexpr std::memory_order release = std::memory_order_release;
 
 Failure cannot_create(const std::string& path, std::size_t bytes, int error) {
   if (error != ENOSPC && error != EDQUOT && error != ENOMEM) {
-    return {FaultKind::file_not_found, "the flight recorder's ring cannot be created: " + std::generic_category().message(error),
-            path, "make the directory writable for this user, or set FTL_STATE_DIR to another one"};
+    return {FaultKind::file_not_found,
+            "the flight recorder's ring cannot be created: " + std::generic_category().message(error), path,
+            "make the directory writable for this user, or set FTL_STATE_DIR to another one"};
   }
   std::string free_bytes = "an unknown number of";
   struct statvfs place {};
@@ -34,7 +35,8 @@ Failure cannot_create(const std::string& path, std::size_t bytes, int error) {
     free_bytes = std::to_string(static_cast<std::uint64_t>(place.f_bavail) * place.f_frsize);
   }
   return {FaultKind::node_state_too_small,
-          "the flight recorder's ring needs " + std::to_string(bytes) + " bytes, " + free_bytes + " are free", path, ""};
+          "the flight recorder's ring needs " + std::to_string(bytes) + " bytes, " + free_bytes + " are free", path,
+          ""};
 }
 
 class Descriptor {
@@ -42,16 +44,19 @@ class Descriptor {
   explicit Descriptor(int fd) : fd_(fd) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { if (fd_ >= 0) ::close(fd_); }
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
   int get() const { return fd_; }
 
  private:
   int fd_;
 };
 
-// A zeroed file of exactly `bytes`, every block of it really there, mapped; it appears under `path` in one piece, and a file
-// that was there before stays whole for whoever has it open.
-Result<void*> map_new_file(const std::string& path, std::size_t bytes, Rank rank, Attempt attempt, std::uint32_t capacity);
+// A zeroed file of exactly `bytes`, every block of it really there, mapped; it appears under `path` in one piece, and a
+// file that was there before stays whole for whoever has it open.
+Result<void*> map_new_file(const std::string& path, std::size_t bytes, Rank rank, Attempt attempt,
+                           std::uint32_t capacity);
 
 }  // namespace
 
@@ -109,9 +114,11 @@ void write_header(void* memory, Rank rank, Attempt attempt, std::uint32_t capaci
   header->entry_bytes = sizeof(ring::Entry);
 }
 
-Result<void*> map_new_file(const std::string& path, std::size_t bytes, Rank rank, Attempt attempt, std::uint32_t capacity) {
+Result<void*> map_new_file(const std::string& path, std::size_t bytes, Rank rank, Attempt attempt,
+                           std::uint32_t capacity) {
   std::error_code ignored;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);  // open() reports what failed
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(),
+                                      ignored);  // open() reports what failed
   const std::string fresh = path + ".new-" + std::to_string(::getpid());
   ::unlink(fresh.c_str());
   Descriptor file(::open(fresh.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -143,7 +150,8 @@ std::uint32_t usable(std::uint32_t capacity) {
 
 }  // namespace
 
-Result<FlightRecorder> FlightRecorder::create(const std::string& path, Rank rank, Attempt attempt, std::uint32_t capacity) {
+Result<FlightRecorder> FlightRecorder::create(const std::string& path, Rank rank, Attempt attempt,
+                                              std::uint32_t capacity) {
   capacity = usable(capacity);
   Result<void*> memory = map_new_file(path, ring::file_bytes(capacity), rank, attempt, capacity);
   if (!memory) return memory.error();
@@ -155,7 +163,7 @@ Result<FlightRecorder> FlightRecorder::create(const std::string& path, Rank rank
 
 FlightRecorder FlightRecorder::in_memory(Rank rank, Attempt attempt, std::uint32_t capacity) {
   capacity = usable(capacity);
-  void* memory = ::operator new(ring::file_bytes(capacity), std::align_val_t{64});
+  void* memory = ::operator new (ring::file_bytes(capacity), std::align_val_t{64});
   std::memset(memory, 0, ring::file_bytes(capacity));
   write_header(memory, rank, attempt, capacity);
   auto ring = std::make_unique<Ring>();
@@ -175,7 +183,7 @@ FlightRecorder::~FlightRecorder() {
   if (ring_->mapped) {
     ::munmap(ring_->header, ring_->bytes);
   } else {
-    ::operator delete(static_cast<void*>(ring_->header), std::align_val_t{64});
+    ::operator delete (static_cast<void*>(ring_->header), std::align_val_t{64});
   }
   delete ring_;
 }

@@ -1,5 +1,6 @@
-// Reads typed, bounded fields out of a JSON object that is not trusted. The first problem is kept and the rest is read on, so
-// a caller lists its fields and asks once at the end whether all of them were good. Fields nobody asks for are ignored.
+// Reads typed, bounded fields out of a JSON object that is not trusted. The first problem is kept and the rest is read
+// on, so a caller lists its fields and asks once at the end whether all of them were good. Fields nobody asks for are
+// ignored.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -22,7 +23,9 @@ class JsonFields {
 
   std::int64_t integer(const char* name, std::int64_t min, std::int64_t max);
   template <class Number>
-  Number integer_as(const char* name, std::int64_t min, std::int64_t max) { return static_cast<Number>(integer(name, min, max)); }
+  Number integer_as(const char* name, std::int64_t min, std::int64_t max) {
+    return static_cast<Number>(integer(name, min, max));
+  }
   double number(const char* name);  // "nan", "inf" and "-inf" are written as strings
   bool boolean(const char* name);
   std::string text(const char* name, std::size_t limit);

@@ -18,8 +18,8 @@ constexpr std::size_t fault_limit = 1000;
 constexpr std::int32_t world_limit = 1 << 20;
 
 json fields_of(const FaultSpec& f) {
-  return {{"fault", f.fault}, {"value", f.value}, {"rank", f.rank.value}, {"step", f.step},
-          {"phase", f.phase}, {"attempt", f.attempt}, {"times", f.times}, {"text", f.text}};
+  return {{"fault", f.fault}, {"value", f.value},     {"rank", f.rank.value}, {"step", f.step},
+          {"phase", f.phase}, {"attempt", f.attempt}, {"times", f.times},     {"text", f.text}};
 }
 
 FaultSpec read_fault(const json& object, std::optional<std::string>& problem) {
@@ -40,9 +40,13 @@ FaultSpec read_fault(const json& object, std::optional<std::string>& problem) {
 
 }  // namespace
 
-std::string ProcessSpec::attempt_directory() const { return state_directory + "/attempt-" + std::to_string(attempt.value); }
+std::string ProcessSpec::attempt_directory() const {
+  return state_directory + "/attempt-" + std::to_string(attempt.value);
+}
 
-std::string ProcessSpec::ring_path(Rank rank) const { return attempt_directory() + "/rank-" + std::to_string(rank.value) + ".ring"; }
+std::string ProcessSpec::ring_path(Rank rank) const {
+  return attempt_directory() + "/rank-" + std::to_string(rank.value) + ".ring";
+}
 
 std::string ProcessSpec::hot_state_path(Rank rank) const {
   return state_directory + "/hot/rank-" + std::to_string(rank.value) + ".state";

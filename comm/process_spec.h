@@ -1,5 +1,6 @@
-// Everything a rank's process needs to know to take part in one attempt. The launcher writes it (JSON, attempt-<a>/spec.json
-// in the node-local state directory), keeper and rank read it. The same file serves all ranks of an attempt.
+// Everything a rank's process needs to know to take part in one attempt. The launcher writes it (JSON,
+// attempt-<a>/spec.json in the node-local state directory), keeper and rank read it. The same file serves all ranks of
+// an attempt.
 #pragma once
 
 #include <cstdint>
@@ -14,14 +15,15 @@ namespace ftl {
 
 // A planted fault (contract.md, --inject): "fault=sigkill,rank=1,step=5,phase=backward,attempt=1,times=1".
 struct FaultSpec {
-  std::string fault;        // sigkill | oom | segv | exit | sigstop | hang_before_collective | skip_collective | mismatch_collective | nan_loss ...
-  std::int64_t value = 0;   // of `exit=N`, `slow=MS`
+  std::string fault;       // sigkill | oom | segv | exit | sigstop | hang_before_collective | skip_collective |
+                           // mismatch_collective | nan_loss ...
+  std::int64_t value = 0;  // of `exit=N`, `slow=MS`
   Rank rank{0};
-  std::int64_t step = 1;    // while the step with this number is being computed (1 = the first)
-  std::string phase;        // empty: the fault's natural one
-  std::int32_t attempt = 0; // 0 = any
-  std::int32_t times = 1;   // how often it may fire in the run
-  std::string text;         // as the user wrote it: its identity in the list of fired faults
+  std::int64_t step = 1;     // while the step with this number is being computed (1 = the first)
+  std::string phase;         // empty: the fault's natural one
+  std::int32_t attempt = 0;  // 0 = any
+  std::int32_t times = 1;    // how often it may fire in the run
+  std::string text;          // as the user wrote it: its identity in the list of fired faults
 };
 Result<FaultSpec> parse_fault(std::string_view text);
 
@@ -30,7 +32,7 @@ struct ProcessSpec {
   Attempt attempt{1};
   WorldSize world{1};
   std::int32_t ranks_per_node = 1;
-  std::string backend;            // "mpi", or "none" for a world of one
+  std::string backend;  // "mpi", or "none" for a world of one
   std::string device = "cpu";
   std::int32_t threads_per_rank = 1;
   std::string run_directory;      // absolute
@@ -42,9 +44,10 @@ struct ProcessSpec {
   std::vector<FaultSpec> faults;  // that may still fire
   std::string config_json;        // the resolved configuration
 
-  std::string attempt_directory() const;        // <state_directory>/attempt-<a>
-  std::string ring_path(Rank rank) const;       // <attempt_directory>/rank-<k>.ring
-  std::string hot_state_path(Rank rank) const;  // <state_directory>/hot/rank-<k>.state  (fenced by the attempt number inside)
+  std::string attempt_directory() const;   // <state_directory>/attempt-<a>
+  std::string ring_path(Rank rank) const;  // <attempt_directory>/rank-<k>.ring
+  std::string hot_state_path(
+      Rank rank) const;  // <state_directory>/hot/rank-<k>.state  (fenced by the attempt number inside)
 };
 
 std::string to_json(const ProcessSpec& spec);
@@ -54,7 +57,8 @@ Result<ProcessSpec> process_spec_from_json(const std::string& json);
 inline constexpr std::int32_t hot_state_files_at_most = 64;
 
 // Names of the file descriptor and environment variables between keeper and rank.
-inline constexpr int report_descriptor = 3;                        // the rank's end of the report pipe
-inline constexpr const char* secret_variable = "FTL_SECRET";       // hex; authenticates the control connection; never in argv
+inline constexpr int report_descriptor = 3;  // the rank's end of the report pipe
+inline constexpr const char* secret_variable =
+    "FTL_SECRET";  // hex; authenticates the control connection; never in argv
 
 }  // namespace ftl

@@ -1,4 +1,5 @@
-// Who a process is within a run. A rank is not a size and a step is not a count, so neither can be passed for the other.
+// Who a process is within a run. A rank is not a size and a step is not a count, so neither can be passed for the
+// other.
 #pragma once
 
 #include <compare>

@@ -16,28 +16,47 @@ constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
 constexpr std::int32_t most_pid = std::numeric_limits<std::int32_t>::max();
 
 json fields_of(const ReportStarted& r) {
-  return {{"report", "started"}, {"pid", r.pid}, {"platform", shortened(r.platform, text_limit)},
-          {"backend", shortened(r.backend, text_limit)}, {"steps", r.steps}, {"resumed_step", r.resumed_step},
-          {"trainable", r.trainable}, {"total", r.total}};
+  return {{"report", "started"},
+          {"pid", r.pid},
+          {"platform", shortened(r.platform, text_limit)},
+          {"backend", shortened(r.backend, text_limit)},
+          {"steps", r.steps},
+          {"resumed_step", r.resumed_step},
+          {"trainable", r.trainable},
+          {"total", r.total}};
 }
 json fields_of(const ReportStep& r) {
-  return {{"report", "step"}, {"step", r.step}, {"loss", json_number(r.loss)}, {"grad_norm", json_number(r.grad_norm)},
-          {"learning_rate", json_number(r.learning_rate)}, {"tokens", r.tokens}, {"seconds", json_number(r.seconds)}};
+  return {{"report", "step"},
+          {"step", r.step},
+          {"loss", json_number(r.loss)},
+          {"grad_norm", json_number(r.grad_norm)},
+          {"learning_rate", json_number(r.learning_rate)},
+          {"tokens", r.tokens},
+          {"seconds", json_number(r.seconds)}};
 }
 json fields_of(const ReportEvaluation& r) {
-  return {{"report", "evaluation"}, {"step", r.step}, {"eval_loss", json_number(r.eval_loss)}, {"tokens", r.tokens},
+  return {{"report", "evaluation"},
+          {"step", r.step},
+          {"eval_loss", json_number(r.eval_loss)},
+          {"tokens", r.tokens},
           {"seconds", json_number(r.seconds)}};
 }
 json fields_of(const ReportCheckpoint& r) {
-  return {{"report", "checkpoint"}, {"step", r.step}, {"directory", shortened(r.directory, text_limit)},
+  return {{"report", "checkpoint"},
+          {"step", r.step},
+          {"directory", shortened(r.directory, text_limit)},
           {"seconds", json_number(r.seconds)}};
 }
 json fields_of(const ReportFaultFired& r) {
   return {{"report", "fault_fired"}, {"spec", shortened(r.spec, text_limit)}, {"step", r.step}};
 }
 json fields_of(const ReportFailure& r) {
-  return {{"report", "failure"}, {"kind", info(r.failure.kind).name}, {"what", shortened(r.failure.what, text_limit)},
-          {"where", shortened(r.failure.where, text_limit)}, {"fix", shortened(r.failure.fix, text_limit)}, {"step", r.step}};
+  return {{"report", "failure"},
+          {"kind", info(r.failure.kind).name},
+          {"what", shortened(r.failure.what, text_limit)},
+          {"where", shortened(r.failure.where, text_limit)},
+          {"fix", shortened(r.failure.fix, text_limit)},
+          {"step", r.step}};
 }
 json fields_of(const ReportFinished& r) { return {{"report", "finished"}, {"step", r.step}, {"stopped", r.stopped}}; }
 
@@ -63,7 +82,8 @@ RankReport read_step(JsonFields& in) {
   return r;
 }
 RankReport read_failure(JsonFields& in) {
-  ReportFailure r{{FaultKind::internal_error, in.text("what", line_limit), in.text("where", line_limit), in.text("fix", line_limit)},
+  ReportFailure r{{FaultKind::internal_error, in.text("what", line_limit), in.text("where", line_limit),
+                   in.text("fix", line_limit)},
                   in.integer("step", 0, most)};
   const std::string kind = in.text("kind", 64);
   if (const std::optional<FaultKind> known = fault_kind_named(kind)) {
@@ -78,9 +98,11 @@ RankReport read_fields(JsonFields& in, const std::string& type) {
   if (type == "started") return read_started(in);
   if (type == "step") return read_step(in);
   if (type == "evaluation") {
-    return ReportEvaluation{in.integer("step", 0, most), in.number("eval_loss"), in.integer("tokens", 0, most), in.number("seconds")};
+    return ReportEvaluation{in.integer("step", 0, most), in.number("eval_loss"), in.integer("tokens", 0, most),
+                            in.number("seconds")};
   }
-  if (type == "checkpoint") return ReportCheckpoint{in.integer("step", 0, most), in.text("directory", line_limit), in.number("seconds")};
+  if (type == "checkpoint")
+    return ReportCheckpoint{in.integer("step", 0, most), in.text("directory", line_limit), in.number("seconds")};
   if (type == "fault_fired") return ReportFaultFired{in.text("spec", line_limit), in.integer("step", 0, most)};
   if (type == "failure") return read_failure(in);
   if (type == "finished") return ReportFinished{in.integer("step", 0, most), in.boolean("stopped")};

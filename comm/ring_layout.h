@@ -1,8 +1,9 @@
-// The flight recorder's file, byte for byte (docs/flight-recorder.md). Private to comm/flight_recorder*.cpp and its tests.
+// The flight recorder's file, byte for byte (docs/flight-recorder.md). Private to comm/flight_recorder*.cpp and its
+// tests.
 //
-// Every field that changes is an atomic word: a reader never sees half a number. The words of an entry are written between
-// two writes of its sequence (first 0, last the number), each of them released, and read with acquire between two reads of
-// it; so an entry that was overwritten while it was copied is recognised and left out.
+// Every field that changes is an atomic word: a reader never sees half a number. The words of an entry are written
+// between two writes of its sequence (first 0, last the number), each of them released, and read with acquire between
+// two reads of it; so an entry that was overwritten while it was copied is recognised and left out.
 #pragma once
 
 #include <array>

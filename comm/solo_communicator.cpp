@@ -12,10 +12,16 @@ class SoloCommunicator final : public Communicator {
   const BackendTraits& traits() const override { return traits_; }
 
   Result<Ticket> start_all_reduce(const Group&, TensorView, ReduceOp, StreamHandle) override { return next(); }
-  Result<Ticket> start_all_gather(const Group&, TensorView from, TensorView to, StreamHandle) override { return copy(from, to); }
-  Result<Ticket> start_reduce_scatter(const Group&, TensorView from, TensorView to, StreamHandle) override { return copy(from, to); }
+  Result<Ticket> start_all_gather(const Group&, TensorView from, TensorView to, StreamHandle) override {
+    return copy(from, to);
+  }
+  Result<Ticket> start_reduce_scatter(const Group&, TensorView from, TensorView to, StreamHandle) override {
+    return copy(from, to);
+  }
   Result<Ticket> start_broadcast(const Group&, TensorView, Rank, StreamHandle) override { return next(); }
-  Result<Ticket> start_gather(const Group&, TensorView from, TensorView to, Rank, StreamHandle) override { return copy(from, to); }
+  Result<Ticket> start_gather(const Group&, TensorView from, TensorView to, Rank, StreamHandle) override {
+    return copy(from, to);
+  }
   Result<Ticket> start_send(TensorView, Rank to, StreamHandle) override { return no_peer(to); }
   Result<Ticket> start_receive(TensorView, Rank from, StreamHandle) override { return no_peer(from); }
 
@@ -30,14 +36,18 @@ class SoloCommunicator final : public Communicator {
 
   Result<Ticket> copy(TensorView from, TensorView to) {
     if (from.bytes() != to.bytes()) {
-      return Failure{FaultKind::internal_error, "views of different size: " + std::to_string(from.bytes()) + " and " + std::to_string(to.bytes()) + " bytes", "rank 0", ""};
+      return Failure{
+          FaultKind::internal_error,
+          "views of different size: " + std::to_string(from.bytes()) + " and " + std::to_string(to.bytes()) + " bytes",
+          "rank 0", ""};
     }
     if (from.data != to.data) std::memcpy(to.data, from.data, static_cast<std::size_t>(from.bytes()));
     return next();
   }
 
   static Result<Ticket> no_peer(Rank peer) {
-    return Failure{FaultKind::internal_error, "rank " + std::to_string(peer.value) + " is not in a world of one", "rank 0", ""};
+    return Failure{FaultKind::internal_error, "rank " + std::to_string(peer.value) + " is not in a world of one",
+                   "rank 0", ""};
   }
 
   BackendTraits traits_{"none", "a world of one rank", true, false};

@@ -1,4 +1,5 @@
-// A world of one rank: every operation is complete when it is started. Used by engine `local`, where no library is needed.
+// A world of one rank: every operation is complete when it is started. Used by engine `local`, where no library is
+// needed.
 #pragma once
 
 #include <memory>

@@ -61,13 +61,15 @@ Result<Survey> survey_from_json(const std::string& text) {
     survey.supervised_tokens = json.at("supervised_tokens");
     survey.longest_example = json.at("longest_example");
     survey.steps = json.at("steps");
-    for (const Json& item : json.at("memory")) survey.memory.push_back({item.at("name"), item.at("bytes"), item.at("phase")});
+    for (const Json& item : json.at("memory"))
+      survey.memory.push_back({item.at("name"), item.at("bytes"), item.at("phase")});
     survey.inputs_hash = json.at("inputs_hash");
     survey.platform = json.at("platform");
     survey.audit = json.at("audit");
     return survey;
   } catch (const Json::exception& error) {
-    return Failure{FaultKind::internal_error, std::string("a survey cannot be read: ") + error.what(), "fttrain --survey", ""};
+    return Failure{FaultKind::internal_error, std::string("a survey cannot be read: ") + error.what(),
+                   "fttrain --survey", ""};
   }
 }
 

@@ -1,6 +1,6 @@
-// What a survey of a configuration found: model, data and memory as the ranks would see them. `fttrain --survey` makes it in a
-// process of its own (a fault in a parser of foreign files is then a verdict, not a crash of the launcher); the launcher reads it
-// for preflight, the dry run and the identity of the run.
+// What a survey of a configuration found: model, data and memory as the ranks would see them. `fttrain --survey` makes
+// it in a process of its own (a fault in a parser of foreign files is then a verdict, not a crash of the launcher); the
+// launcher reads it for preflight, the dry run and the identity of the run.
 #pragma once
 
 #include <cstdint>
@@ -13,29 +13,29 @@
 namespace ftl {
 
 struct MemoryItem {
-  std::string name;       // "base weights", "gradient sums", ...
-  std::int64_t bytes = 0; // one rank
-  std::string phase;      // "all", or the phase that needs it
+  std::string name;        // "base weights", "gradient sums", ...
+  std::int64_t bytes = 0;  // one rank
+  std::string phase;       // "all", or the phase that needs it
 };
 
 struct Survey {
-  std::vector<Failure> failures;       // every check that refuses the run, not only the first
+  std::vector<Failure> failures;  // every check that refuses the run, not only the first
   std::vector<std::string> warnings;
-  std::string model;                   // "llama, 6 layers, width 192, 6/2 heads, vocabulary 2,048"
+  std::string model;  // "llama, 6 layers, width 192, 6/2 heads, vocabulary 2,048"
   std::int64_t model_parameters = 0;
   std::int64_t trainable_parameters = 0;
   std::vector<std::string> adapted_modules;
   std::int64_t train_examples = 0;
   std::int64_t validation_examples = 0;
   std::map<std::string, std::int64_t> dropped;
-  std::int64_t tokens = 0;             // of all training examples
+  std::int64_t tokens = 0;  // of all training examples
   std::int64_t supervised_tokens = 0;
-  std::int64_t longest_example = 0;    // tokens
+  std::int64_t longest_example = 0;  // tokens
   std::int64_t steps = 0;
   std::vector<MemoryItem> memory;
-  std::string inputs_hash;             // over data, tokenizer and model headers: part of the run's identity
-  std::string platform;                // BLAS and instruction set
-  std::string audit;                   // a few examples with their supervised spans, for people
+  std::string inputs_hash;  // over data, tokenizer and model headers: part of the run's identity
+  std::string platform;     // BLAS and instruction set
+  std::string audit;        // a few examples with their supervised spans, for people
 };
 
 std::string to_json(const Survey& survey);

@@ -1,5 +1,5 @@
-// Reads the YAML configuration (the only user of yaml-cpp), applies aliases of other tools and --set overrides, checks every
-// value by itself. Errors carry file:line:column; an unknown key names the nearest one.
+// Reads the YAML configuration (the only user of yaml-cpp), applies aliases of other tools and --set overrides, checks
+// every value by itself. Errors carry file:line:column; an unknown key names the nearest one.
 #pragma once
 
 #include <string>
@@ -12,13 +12,13 @@
 namespace ftl {
 
 struct ConfigSource {
-  std::string path;                                             // the YAML file
-  std::vector<std::string> overrides;                           // "key.sub=value", in order
+  std::string path;                    // the YAML file
+  std::vector<std::string> overrides;  // "key.sub=value", in order
 };
 
 struct ReadConfig {
   RunConfig config;
-  std::vector<std::string> notes;   // aliases that were resolved, for the user to see: "lora_r is read as lora_rank"
+  std::vector<std::string> notes;  // aliases that were resolved, for the user to see: "lora_r is read as lora_rank"
 };
 
 // Limits against hostile files: 1 MiB, 64 levels, 100,000 nodes, no aliases/anchors that expand beyond that.
@@ -37,8 +37,9 @@ std::string to_yaml(const RunConfig& config);
 
 // How a key behaves when a run is started again in the same directory (contract.md, "Running again").
 enum class KeyClass { free, resume_safe, identity };
-KeyClass key_class(const std::string& key);   // top-level key
-// xxh3-128 (hex) over the identity keys' values. File contents are not part of it: the trainer adds hashes of data and model.
+KeyClass key_class(const std::string& key);  // top-level key
+// xxh3-128 (hex) over the identity keys' values. File contents are not part of it: the trainer adds hashes of data and
+// model.
 std::string identity_of(const RunConfig& config);
 // Identity keys whose values differ, as "learning_rate: 0.0002 -> 0.001".
 std::vector<std::string> identity_differences(const RunConfig& was, const RunConfig& is);

@@ -1,5 +1,6 @@
-// A configuration as it was written: scalars, lists and mappings with their places, before anything is known about keys. Built
-// from parser events under limits, so that a hostile file (deep, expanding, huge) is refused before memory or stack is spent.
+// A configuration as it was written: scalars, lists and mappings with their places, before anything is known about
+// keys. Built from parser events under limits, so that a hostile file (deep, expanding, huge) is refused before memory
+// or stack is spent.
 #pragma once
 
 #include <cstddef>
@@ -23,11 +24,12 @@ struct ConfigNode {
   std::size_t height = 1;               // levels of this subtree
 };
 
-inline constexpr std::size_t largest_config = std::size_t{1} << 20;   // bytes
-inline constexpr std::size_t deepest_config = 64;                     // levels
-inline constexpr std::size_t most_config_nodes = 100'000;             // with every alias expanded
+inline constexpr std::size_t largest_config = std::size_t{1} << 20;  // bytes
+inline constexpr std::size_t deepest_config = 64;                    // levels
+inline constexpr std::size_t most_config_nodes = 100'000;            // with every alias expanded
 
-// `origin`: a file's path, which gets ":line:column" (1-based), or with `is_file` false the place itself. config_syntax.
+// `origin`: a file's path, which gets ":line:column" (1-based), or with `is_file` false the place itself.
+// config_syntax.
 Result<ConfigNode> parse_yaml(const std::string& text, const std::string& origin, bool is_file = true);
 Result<ConfigNode> parse_json(const std::string& text, const std::string& origin);
 // "'abc'", "a list", "a mapping", "nothing": for messages, one short line.

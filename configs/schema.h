@@ -1,5 +1,5 @@
-// The one table of configuration keys. Reader, JSON, YAML, differences, identity, --set, spelling help and the reference in
-// configs/README.md are all derived from it, so a key exists everywhere or nowhere.
+// The one table of configuration keys. Reader, JSON, YAML, differences, identity, --set, spelling help and the
+// reference in configs/README.md are all derived from it, so a key exists everywhere or nowhere.
 #pragma once
 
 #include <cstdint>
@@ -15,30 +15,30 @@
 namespace ftl {
 
 // Where a key's value lives in a configuration.
-using Place = std::variant<bool*, int*, std::int64_t*, std::uint64_t*, double*, std::string*, std::vector<std::string>*, DatasetType*,
-                           std::vector<DatasetConfig>*>;
+using Place = std::variant<bool*, int*, std::int64_t*, std::uint64_t*, double*, std::string*, std::vector<std::string>*,
+                           DatasetType*, std::vector<DatasetConfig>*>;
 
 struct Choice {
   std::string_view text;
-  std::string_view canonical = {};   // what it is read as; empty: itself
-  bool later = false;                // in the design, not in this version
+  std::string_view canonical = {};  // what it is read as; empty: itself
+  bool later = false;               // in the design, not in this version
 };
 
 // Whose member a key is.
 using Owner = std::variant<RunConfig*, DatasetConfig*>;
 
 struct Key {
-  std::string_view name;             // dotted: "parallel.tp"
+  std::string_view name;  // dotted: "parallel.tp"
   Place (*place)(Owner);
   KeyClass behaviour;
   std::string_view description;
   double least = -std::numeric_limits<double>::infinity();
   double most = std::numeric_limits<double>::infinity();
-  bool above_least = false;          // the least value itself is not allowed
-  std::string_view word_for_zero = {};      // "auto": accepted for 0
+  bool above_least = false;             // the least value itself is not allowed
+  std::string_view word_for_zero = {};  // "auto": accepted for 0
   std::vector<Choice> choices = {};
   std::vector<std::string_view> aliases = {};
-  bool only_default = false;         // any other value is not in this version
+  bool only_default = false;  // any other value is not in this version
 };
 
 const std::vector<Key>& config_keys();

@@ -32,8 +32,10 @@ std::string_view meaning_of(RecoveryAction action) {
   switch (action) {
     case RecoveryAction::observe: return "reports and goes on";
     case RecoveryAction::retry: return "restarts from the newest complete state";
-    case RecoveryAction::retry_once: return "restarts from the newest complete state; the same at the same step again stops the run";
-    case RecoveryAction::retry_smaller_micro_batch: return "restarts with per_device_train_batch_size halved; stops when it is 1";
+    case RecoveryAction::retry_once:
+      return "restarts from the newest complete state; the same at the same step again stops the run";
+    case RecoveryAction::retry_smaller_micro_batch:
+      return "restarts with per_device_train_batch_size halved; stops when it is 1";
     case RecoveryAction::replay_step: return "replays the step once; the same again stops the run";
     case RecoveryAction::previous_checkpoint: return "restarts from an older good checkpoint";
     case RecoveryAction::stop: return "stops";
@@ -46,7 +48,7 @@ std::string_view prefix_of(TaxonomyTree tree) { return tree == TaxonomyTree::sym
 // "Runtime Crash > Memory Issue > RAM OOM"
 std::string path_of(TaxonomyTree tree, std::string_view code) {
   std::string path;
-  for (std::size_t end = code.find('.'); ; end = code.find('.', end + 1)) {
+  for (std::size_t end = code.find('.');; end = code.find('.', end + 1)) {
     const TaxonomyNode* node = find_node(tree, code.substr(0, end));
     if (node) path += (path.empty() ? "" : " > ") + std::string(node->name);
     if (end == std::string_view::npos) return path;
@@ -71,11 +73,13 @@ std::string related_kinds(const FaultInfo& fault) {
 std::string explain_kind(const FaultInfo& fault) {
   std::string text = std::string(fault.name) + ": " + std::string(fault.sentence) + "\n";
   text += "  symptom:    S:" + std::string(fault.symptom) + "  " + path_of(TaxonomyTree::symptom, fault.symptom) + "\n";
-  text += "  root cause: R:" + std::string(fault.root_cause) + "  " + path_of(TaxonomyTree::root_cause, fault.root_cause) + "\n";
+  text += "  root cause: R:" + std::string(fault.root_cause) + "  " +
+          path_of(TaxonomyTree::root_cause, fault.root_cause) + "\n";
   text += "  evidence:   " + std::string(deciding_evidence(fault.kind)) + "\n";
-  text += "  stage:      " + std::string(name_of(fault.stage)) + " (" + std::string(meaning_of(fault.stage)) + "), exit code " +
-          std::to_string(exit_code(fault.kind)) + "\n";
-  text += "  retryable:  " + std::string(fault.retryable ? "yes" : "no: the same attempt fails again while nothing has changed") + "\n";
+  text += "  stage:      " + std::string(name_of(fault.stage)) + " (" + std::string(meaning_of(fault.stage)) +
+          "), exit code " + std::to_string(exit_code(fault.kind)) + "\n";
+  text += "  retryable:  " +
+          std::string(fault.retryable ? "yes" : "no: the same attempt fails again while nothing has changed") + "\n";
   text += "  action:     " + std::string(name_of(fault.action)) + ": " + std::string(meaning_of(fault.action)) + "\n";
   text += "  fix:        " + std::string(fault.fix) + "\n";
   text += "  related:    " + related_kinds(fault) + "\n";
@@ -128,7 +132,8 @@ std::string nearest_words(std::string_view word) {
 std::string_view deciding_evidence(FaultKind kind) {
   switch (kind) {
 #define EVIDENCE(name, sentence) \
-  case FaultKind::name: return sentence;
+  case FaultKind::name:          \
+    return sentence;
 #include "failures/deciding_evidence.def"
 #undef EVIDENCE
     default: break;
@@ -150,16 +155,21 @@ Explanation explain(std::string_view word) {
   }
   if (!text.empty()) return {true, text};
   text = '"';
-  text.append(word).append("\" is neither a fault kind nor a code of the taxonomy; nearest: ").append(nearest_words(word)).append("\n");
+  text.append(word)
+      .append("\" is neither a fault kind nor a code of the taxonomy; nearest: ")
+      .append(nearest_words(word))
+      .append("\n");
   return {false, text};
 }
 
 std::string taxonomy_as_markdown() {
-  std::string text = "| kind | symptom | root cause | exit | retryable | action | meaning |\n|---|---|---|---|---|---|---|\n";
+  std::string text =
+      "| kind | symptom | root cause | exit | retryable | action | meaning |\n|---|---|---|---|---|---|---|\n";
   for (const FaultInfo& fault : fault_table) {
-    text += "| `" + std::string(fault.name) + "` | " + std::string(fault.symptom) + " | " + std::string(fault.root_cause) + " | " +
-            std::to_string(exit_code(fault.kind)) + " | " + (fault.retryable ? "yes" : "no") + " | " +
-            std::string(name_of(fault.action)) + " | " + std::string(fault.sentence) + " |\n";
+    text += "| `" + std::string(fault.name) + "` | " + std::string(fault.symptom) + " | " +
+            std::string(fault.root_cause) + " | " + std::to_string(exit_code(fault.kind)) + " | " +
+            (fault.retryable ? "yes" : "no") + " | " + std::string(name_of(fault.action)) + " | " +
+            std::string(fault.sentence) + " |\n";
   }
   return text;
 }

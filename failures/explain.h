@@ -1,4 +1,5 @@
-// What a fault kind or a code of the taxonomy means, in words: the text of `ftlaunch explain`, and the table of failures/README.md.
+// What a fault kind or a code of the taxonomy means, in words: the text of `ftlaunch explain`, and the table of
+// failures/README.md.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// What can go wrong, as values. A Failure is one occurrence of a fault kind; the kind's fixed properties (taxonomy codes,
-// exit code, default recovery) are looked up in the table that failures/taxonomy.def expands to.
+// What can go wrong, as values. A Failure is one occurrence of a fault kind; the kind's fixed properties (taxonomy
+// codes, exit code, default recovery) are looked up in the table that failures/taxonomy.def expands to.
 #pragma once
 
 #include <array>
@@ -44,7 +44,7 @@ struct FaultInfo {
 
 inline constexpr std::array fault_table{
 #define FAULT(name, symptom, root_cause, stage, retryable, action, sentence, fix)           \
-  FaultInfo{FaultKind::name, #name, symptom, root_cause, Stage::stage, retryable,           \
+  FaultInfo{FaultKind::name,        #name,    symptom, root_cause, Stage::stage, retryable, \
             RecoveryAction::action, sentence, fix},
 #include "failures/taxonomy.def"
 #undef FAULT

@@ -45,24 +45,17 @@ std::string to_json(const Verdict& verdict) {
   Json evidence = Json::array();
   for (const EvidenceFact& fact : verdict.evidence) evidence.push_back({{"source", fact.source}, {"fact", fact.fact}});
   Json rejected = Json::array();
-  for (const RejectedKind& other : verdict.rejected) rejected.push_back({{"kind", info(other.kind).name}, {"why", other.why}});
+  for (const RejectedKind& other : verdict.rejected)
+    rejected.push_back({{"kind", info(other.kind).name}, {"why", other.why}});
   const Json json = {
-      {"schema", "ftlaunch.verdict/1"},
-      {"kind", fault.name},
-      {"symptom", fault.symptom},
-      {"root_cause", fault.root_cause},
-      {"confidence", verdict.confidence},
-      {"culprits", culprits_of(verdict)},
-      {"victims", verdict.victims},
-      {"step", verdict.step},
-      {"attempt", verdict.attempt},
-      {"detected_after_s", rounded(verdict.detected_after_s)},
-      {"evidence", std::move(evidence)},
-      {"rejected", std::move(rejected)},
-      {"retryable", fault.retryable},
-      {"action", name_of(verdict.action)},
-      {"fix", fix_of(verdict)},
-      {"time", verdict.time},
+      {"schema", "ftlaunch.verdict/1"},   {"kind", fault.name},
+      {"symptom", fault.symptom},         {"root_cause", fault.root_cause},
+      {"confidence", verdict.confidence}, {"culprits", culprits_of(verdict)},
+      {"victims", verdict.victims},       {"step", verdict.step},
+      {"attempt", verdict.attempt},       {"detected_after_s", rounded(verdict.detected_after_s)},
+      {"evidence", std::move(evidence)},  {"rejected", std::move(rejected)},
+      {"retryable", fault.retryable},     {"action", name_of(verdict.action)},
+      {"fix", fix_of(verdict)},           {"time", verdict.time},
   };
   // Evidence quotes log lines, which may hold any bytes.
   return json.dump(2, ' ', false, Json::error_handler_t::replace);
@@ -73,15 +66,16 @@ std::string describe(const Verdict& verdict) {
   std::string text = std::string(fault.name) + ": " + std::string(fault.sentence) + "\n";
   if (!verdict.culprits.empty()) {
     text += "  who:      ";
-    for (const Culprit& culprit : verdict.culprits) text += (&culprit == verdict.culprits.data() ? "" : ", ") + in_words(culprit);
+    for (const Culprit& culprit : verdict.culprits)
+      text += (&culprit == verdict.culprits.data() ? "" : ", ") + in_words(culprit);
     text += "\n";
   }
   text += "  when:     " + numbers_of(verdict) + "\n";
   for (const EvidenceFact& fact : verdict.evidence) text += "  evidence: " + fact.fact + " [" + fact.source + "]\n";
   text += "  action:   " + std::string(name_of(verdict.action)) + "\n";
   text += "  fix:      " + fix_of(verdict) + "\n";
-  text += "  codes:    S:" + std::string(fault.symptom) + " R:" + std::string(fault.root_cause) + ", `ftlaunch explain " +
-          std::string(fault.name) + "` says more\n";
+  text += "  codes:    S:" + std::string(fault.symptom) + " R:" + std::string(fault.root_cause) +
+          ", `ftlaunch explain " + std::string(fault.name) + "` says more\n";
   return text;
 }
 

@@ -14,6 +14,6 @@ void attention_backward_reference(const AttentionBackward& args);
 namespace FTL_CPU {
 void attention_forward(Stream& stream, const AttentionForward& args);
 void attention_backward(Stream& stream, const AttentionBackward& args);
-}
+}  // namespace FTL_CPU
 
 }  // namespace ftl

@@ -52,9 +52,19 @@ void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t
   float* out = args.out + i0 * stride + head * d;
   for (std::int64_t j0 = 0; j0 < limit; j0 += block) {
     const std::int64_t columns = smaller(block, limit - j0);
-    sgemm({.a = args.q + i0 * stride + head * d, .b = args.k + j0 * kv_stride + kv, .c = s, .m = rows, .n = columns,
-           .k = d, .lda = stride, .ldb = kv_stride, .ldc = block, .transpose_a = false, .transpose_b = true,
-           .alpha = args.scale, .beta = 0});
+    sgemm({.a = args.q + i0 * stride + head * d,
+           .b = args.k + j0 * kv_stride + kv,
+           .c = s,
+           .m = rows,
+           .n = columns,
+           .k = d,
+           .lda = stride,
+           .ldb = kv_stride,
+           .ldc = block,
+           .transpose_a = false,
+           .transpose_b = true,
+           .alpha = args.scale,
+           .beta = 0});
     for (std::int64_t row = 0; row < rows; ++row) {
       float* scores = s + row * block;
       const std::int64_t seen = visible(args.first_position + i0 + row, j0, columns);
@@ -70,8 +80,18 @@ void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t
       if (shrink != 1.0f) scale_row(out + row * stride, d, shrink);
       maximum[row] = largest;
     }
-    sgemm({.a = s, .b = args.v + j0 * kv_stride + kv, .c = out, .m = rows, .n = d, .k = columns, .lda = block,
-           .ldb = kv_stride, .ldc = stride, .transpose_a = false, .transpose_b = false, .alpha = 1,
+    sgemm({.a = s,
+           .b = args.v + j0 * kv_stride + kv,
+           .c = out,
+           .m = rows,
+           .n = d,
+           .k = columns,
+           .lda = block,
+           .ldb = kv_stride,
+           .ldc = stride,
+           .transpose_a = false,
+           .transpose_b = false,
+           .alpha = 1,
            .beta = j0 == 0 ? 0.0f : 1.0f});
   }
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -81,7 +101,11 @@ void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t
 }
 
 // Where the gradients of one query head's keys and values go, and the row sums of d_out out.
-struct HeadGradients { float *dk, *dv; std::int64_t stride; const float* row_sums; };
+struct HeadGradients {
+  float *dk, *dv;
+  std::int64_t stride;
+  const float* row_sums;
+};
 
 // P and dS of one block, and what they add to dq, dk and dv. `first_column`, `first_row`: overwrite instead of adding.
 void backward_block(const AttentionBackward& args, std::int64_t head, std::int64_t i0, std::int64_t j0,
@@ -90,8 +114,18 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
   const std::int64_t rows = smaller(block, args.rows - i0), columns = smaller(block, args.rows - j0);
   const std::int64_t at = i0 * stride + head * d, kv = j0 * kv_stride + head / (args.heads / args.kv_heads) * d;
   float *p = scratch, *ds = scratch + block * block;
-  const MatMul scores{.a = args.q + at, .b = args.k + kv, .c = p, .m = rows, .n = columns, .k = d, .lda = stride,
-                      .ldb = kv_stride, .ldc = block, .transpose_a = false, .transpose_b = true, .alpha = args.scale,
+  const MatMul scores{.a = args.q + at,
+                      .b = args.k + kv,
+                      .c = p,
+                      .m = rows,
+                      .n = columns,
+                      .k = d,
+                      .lda = stride,
+                      .ldb = kv_stride,
+                      .ldc = block,
+                      .transpose_a = false,
+                      .transpose_b = true,
+                      .alpha = args.scale,
                       .beta = 0};
   sgemm(scores);
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -124,8 +158,19 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
   }
   to_columns.a = ds, to_columns.b = args.q + at, to_columns.c = to.dk + j0 * to.stride;
   sgemm(to_columns);
-  sgemm({.a = ds, .b = args.k + kv, .c = args.dq + at, .m = rows, .n = d, .k = columns, .lda = block, .ldb = kv_stride,
-         .ldc = stride, .transpose_a = false, .transpose_b = false, .alpha = 1, .beta = j0 == 0 ? 0.0f : 1.0f});
+  sgemm({.a = ds,
+         .b = args.k + kv,
+         .c = args.dq + at,
+         .m = rows,
+         .n = d,
+         .k = columns,
+         .lda = block,
+         .ldb = kv_stride,
+         .ldc = stride,
+         .transpose_a = false,
+         .transpose_b = false,
+         .alpha = 1,
+         .beta = j0 == 0 ? 0.0f : 1.0f});
 }
 
 float row_sum(const float* x, const float* y, std::int64_t count) {
@@ -156,9 +201,9 @@ void attention_forward(Stream& stream, const AttentionForward& args) {
 void attention_backward(Stream& stream, const AttentionBackward& args) {
   CpuStream& on = cpu(stream);
   const std::int64_t d = args.head_dim, group = args.heads / args.kv_heads, kv_width = args.kv_heads * d;
-  float* const row_sums = args.scratch;                            // [heads, rows]
-  float* const dk_parts = row_sums + args.heads * args.rows;       // [heads, rows, head_dim]
-  float* const dv_parts = dk_parts + args.heads * args.rows * d;   // [heads, rows, head_dim]
+  float* const row_sums = args.scratch;                           // [heads, rows]
+  float* const dk_parts = row_sums + args.heads * args.rows;      // [heads, rows, head_dim]
+  float* const dv_parts = dk_parts + args.heads * args.rows * d;  // [heads, rows, head_dim]
   on.pool().parallel_for(args.heads, [&](std::int64_t head, int thread) {
     for (std::int64_t row = 0; row < args.rows; ++row) {
       const std::int64_t at = (row * args.heads + head) * d;

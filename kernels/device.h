@@ -17,8 +17,8 @@ namespace ftl {
 
 class Device;
 
-// An order of work. On the CPU a stream owns a share of the machine's threads, work is finished when the call returns, and
-// one stream is used by one host thread at a time.
+// An order of work. On the CPU a stream owns a share of the machine's threads, work is finished when the call returns,
+// and one stream is used by one host thread at a time.
 class Stream {
  public:
   virtual ~Stream() = default;
@@ -33,7 +33,9 @@ class Buffer {
   Buffer() = default;
   Buffer(Device* device, void* data, std::size_t bytes) : device_(device), data_(data), bytes_(bytes) {}
   Buffer(Buffer&& other) noexcept
-      : device_(std::exchange(other.device_, nullptr)), data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+      : device_(std::exchange(other.device_, nullptr)),
+        data_(std::exchange(other.data_, nullptr)),
+        bytes_(std::exchange(other.bytes_, 0)) {}
   Buffer& operator=(Buffer&& other) noexcept;
   ~Buffer();
 
@@ -49,7 +51,7 @@ class Buffer {
 };
 
 struct DeviceTraits {
-  std::string name;             // "AMD EPYC, avx2", "NVIDIA H100 ..."
+  std::string name;  // "AMD EPYC, avx2", "NVIDIA H100 ..."
   Place place = Place::host;
   std::string blas;             // library and kernel chosen: "OpenBLAS 0.3.21 Zen"; part of the promise of equal bits
   std::string instruction_set;  // "avx2", "baseline", "sm_90"

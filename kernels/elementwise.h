@@ -14,6 +14,6 @@ namespace FTL_CPU {
 void fill(Stream& stream, const Fill& args);
 void add(Stream& stream, const Add& args);
 void scale(Stream& stream, const Scale& args);
-}
+}  // namespace FTL_CPU
 
 }  // namespace ftl

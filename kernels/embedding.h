@@ -12,6 +12,6 @@ void embedding_backward_reference(const EmbeddingBackward& args);
 namespace FTL_CPU {
 void embedding_forward(Stream& stream, const EmbeddingForward& args);
 void embedding_backward(Stream& stream, const EmbeddingBackward& args);
-}
+}  // namespace FTL_CPU
 
 }  // namespace ftl

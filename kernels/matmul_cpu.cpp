@@ -5,14 +5,16 @@
 namespace ftl::FTL_CPU {
 namespace {
 
-struct TileShape { std::int64_t rows, columns; };
+struct TileShape {
+  std::int64_t rows, columns;
+};
 
 std::int64_t rounded_up(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
 
-// At most 256 x 256, then cut until there are 8 tiles for threads to share, but never below a million multiplications, so
-// that starting threads costs little. One sweep on a shared 2-core Zen 3 (256 x 576 x 576, one thread, best of many): whole
-// 72 GFLOP/s, tiles of 256 x 256 70, 256 x 64 65, 64 x 64 55, and 89 for a 1024 cube. The count of 8 and the least work are
-// judgement, not measured. Whatever is chosen, it may depend on the shape alone.
+// At most 256 x 256, then cut until there are 8 tiles for threads to share, but never below a million multiplications,
+// so that starting threads costs little. One sweep on a shared 2-core Zen 3 (256 x 576 x 576, one thread, best of
+// many): whole 72 GFLOP/s, tiles of 256 x 256 70, 256 x 64 65, 64 x 64 55, and 89 for a 1024 cube. The count of 8 and
+// the least work are judgement, not measured. Whatever is chosen, it may depend on the shape alone.
 TileShape tile_shape(const MatMul& args) {
   constexpr std::int64_t largest = 256, step = 32, wanted_tiles = 8, smallest_work = 1 << 20;
   const auto tiles = [](std::int64_t size, std::int64_t tile) { return (size + tile - 1) / tile; };

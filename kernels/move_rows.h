@@ -12,6 +12,6 @@ void scatter_rows_reference(const ScatterRows& args);
 namespace FTL_CPU {
 void gather_rows(Stream& stream, const GatherRows& args);
 void scatter_rows(Stream& stream, const ScatterRows& args);
-}
+}  // namespace FTL_CPU
 
 }  // namespace ftl

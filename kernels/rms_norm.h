@@ -14,6 +14,6 @@ void rms_norm_backward_reference(const RmsNormBackward& args);
 namespace FTL_CPU {
 void rms_norm_forward(Stream& stream, const RmsNormForward& args);
 void rms_norm_backward(Stream& stream, const RmsNormBackward& args);
-}
+}  // namespace FTL_CPU
 
 }  // namespace ftl

@@ -14,6 +14,6 @@ void swiglu_backward_reference(const SwiGluBackward& args);
 namespace FTL_CPU {
 void swiglu_forward(Stream& stream, const SwiGluForward& args);
 void swiglu_backward(Stream& stream, const SwiGluBackward& args);
-}
+}  // namespace FTL_CPU
 
 }  // namespace ftl

@@ -27,7 +27,9 @@ void swiglu_forward(Stream& stream, const SwiGluForward& args) {
 
 void swiglu_backward(Stream& stream, const SwiGluBackward& args) {
   cpu(stream).pool().parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
-    struct Gradients { Lanes gate, up; };
+    struct Gradients {
+      Lanes gate, up;
+    };
     const auto gradients = [](Lanes gate, Lanes up, Lanes dy) {
       const Lanes s = sigmoid(gate);
       return Gradients{dy * up * s * (1.0f + gate * (1.0f - s)), dy * gate * s};

@@ -27,7 +27,8 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::start(int threads) {
   if (threads < 1 || threads > max_threads) {
     return Failure{FaultKind::internal_error,
                    "a stream was asked to have " + std::to_string(threads) + " threads, must be 1 to " +
-                       std::to_string(max_threads), "", ""};
+                       std::to_string(max_threads),
+                   "", ""};
   }
   std::unique_ptr<ThreadPool> pool(new ThreadPool());
   pool->workers_.reserve(static_cast<std::size_t>(threads - 1));

@@ -32,7 +32,8 @@ TimePoint last_sign_of_life(const RankFacts& rank) {
   return rank.exit ? std::min(seen, rank.exit_at) : seen;
 }
 
-Verdict verdict_about(const Evidence& evidence, FaultKind kind, double confidence, const Ranks& culprits, TimePoint fault_at) {
+Verdict verdict_about(const Evidence& evidence, FaultKind kind, double confidence, const Ranks& culprits,
+                      TimePoint fault_at) {
   Verdict verdict;
   verdict.kind = kind;
   verdict.confidence = confidence;
@@ -62,20 +63,24 @@ bool ended_badly(const Evidence& evidence, const RankFacts& rank) {
   return rank.exit && !rank.failure && !is_victim_of_teardown(evidence, rank);
 }
 
-bool ended_by(const RankFacts& rank, int signal) { return rank.exit && rank.exit->status.signalled && rank.exit->status.code == signal; }
+bool ended_by(const RankFacts& rank, int signal) {
+  return rank.exit && rank.exit->status.signalled && rank.exit->status.code == signal;
+}
 
 bool is_own_signal(int signal) {
   constexpr std::array own{SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE, SIGSYS, SIGTRAP};
   return std::find(own.begin(), own.end(), signal) != own.end();
 }
 
-// ---- the rules, strongest evidence first ---------------------------------------------------------------------------------
+// ---- the rules, strongest evidence first
+// ---------------------------------------------------------------------------------
 
 std::optional<Verdict> stopped_on_request(const Evidence& evidence) {
   if (!evidence.stop_reason) return std::nullopt;
   Verdict verdict = verdict_about(evidence, FaultKind::stopped_on_request, 1, {}, evidence.now);
   verdict.victims.clear();
-  verdict.evidence.push_back({"ftlaunch", fmt::format("ftlaunch received {} and ended the run after step {}", *evidence.stop_reason, evidence.step)});
+  verdict.evidence.push_back({"ftlaunch", fmt::format("ftlaunch received {} and ended the run after step {}",
+                                                      *evidence.stop_reason, evidence.step)});
   return verdict;
 }
 
@@ -90,13 +95,15 @@ std::optional<Verdict> killed_for_memory(const Evidence& evidence) {
   const bool named = !culprits.empty();
   if (!named) culprits = ranks_where(evidence, by_counter);
   if (culprits.empty()) return std::nullopt;
-  Verdict verdict = verdict_about(evidence, FaultKind::rank_killed_by_oom_killer, named ? 0.99 : 0.96, culprits, earliest(culprits, last_sign_of_life));
+  Verdict verdict = verdict_about(evidence, FaultKind::rank_killed_by_oom_killer, named ? 0.99 : 0.96, culprits,
+                                  earliest(culprits, last_sign_of_life));
   for (const RankFacts* rank : culprits) {
     verdict.evidence.push_back(how_it_ended(*rank));
     add(verdict, memory_facts(*rank));
     verdict.evidence.push_back(what_it_was_doing(*rank, evidence.now));
   }
-  verdict.rejected.push_back({FaultKind::rank_killed, "the kernel says that it sent the signal itself, for want of memory"});
+  verdict.rejected.push_back(
+      {FaultKind::rank_killed, "the kernel says that it sent the signal itself, for want of memory"});
   return verdict;
 }
 
@@ -108,15 +115,21 @@ std::optional<Verdict> called_something_else(const Evidence& evidence) {
   });
   using By = CollectiveMismatch::DecidedBy;
   const double confidence = mismatch.decided_by == By::majority ? 0.97 : mismatch.decided_by == By::plan ? 0.9 : 0.6;
-  Verdict verdict = verdict_about(evidence, FaultKind::collective_mismatch, confidence, culprits, earliest(culprits, last_sign_of_life));
+  Verdict verdict = verdict_about(evidence, FaultKind::collective_mismatch, confidence, culprits,
+                                  earliest(culprits, last_sign_of_life));
   add(verdict, signatures_in_words(mismatch));
   if (mismatch.decided_by == By::plan) {
-    verdict.evidence.push_back({"classifier", fmt::format("{} left the order that all ranks had kept before", in_words(mismatch.odd))});
+    verdict.evidence.push_back(
+        {"classifier", fmt::format("{} left the order that all ranks had kept before", in_words(mismatch.odd))});
   }
-  if (mismatch.decided_by == By::nothing) verdict.evidence.push_back({"classifier", "which of the ranks is right cannot be told"});
+  if (mismatch.decided_by == By::nothing)
+    verdict.evidence.push_back({"classifier", "which of the ranks is right cannot be told"});
   for (const RankFacts* rank : culprits) verdict.evidence.push_back(what_it_was_doing(*rank, evidence.now));
-  verdict.rejected.push_back({FaultKind::rank_stuck, fmt::format("{} did start a collective or go on; it was another one", in_words(mismatch.odd))});
-  verdict.rejected.push_back({FaultKind::communication_failure, "the ranks asked the library for different things, so its error or silence is correct"});
+  verdict.rejected.push_back(
+      {FaultKind::rank_stuck,
+       fmt::format("{} did start a collective or go on; it was another one", in_words(mismatch.odd))});
+  verdict.rejected.push_back({FaultKind::communication_failure,
+                              "the ranks asked the library for different things, so its error or silence is correct"});
   return verdict;
 }
 
@@ -126,7 +139,8 @@ std::int32_t rank_named_in(const std::string& where, std::int32_t otherwise) {
   if (at == std::string::npos) return otherwise;
   std::int32_t number = 0;
   bool any = false;
-  for (std::size_t i = at + 5; i < where.size() && where[i] >= '0' && where[i] <= '9' && number < 10'000'000; ++i, any = true) {
+  for (std::size_t i = at + 5; i < where.size() && where[i] >= '0' && where[i] <= '9' && number < 10'000'000;
+       ++i, any = true) {
     number = number * 10 + (where[i] - '0');
   }
   return any ? number : otherwise;
@@ -156,8 +170,10 @@ std::optional<Verdict> said_so_itself(const Evidence& evidence) {
   });
   if (reporters.empty()) return std::nullopt;
   // Ranks that name different kinds: the first one to speak is believed.
-  const RankFacts* first = *std::min_element(reporters.begin(), reporters.end(), [](auto* a, auto* b) { return a->failure_at < b->failure_at; });
-  std::erase_if(reporters, [&](const RankFacts* rank) { return rank->failure->failure.kind != first->failure->failure.kind; });
+  const RankFacts* first = *std::min_element(reporters.begin(), reporters.end(),
+                                             [](auto* a, auto* b) { return a->failure_at < b->failure_at; });
+  std::erase_if(reporters,
+                [&](const RankFacts* rank) { return rank->failure->failure.kind != first->failure->failure.kind; });
   Verdict verdict = reported_by(evidence, reporters, 0.95);
   verdict.rejected.push_back({FaultKind::rank_crashed, "the rank named its failure before it left"});
   return verdict;
@@ -179,18 +195,22 @@ std::optional<Verdict> crashed(const Evidence& evidence) {
   });
   if (culprits.empty()) return std::nullopt;
   Verdict verdict = died(evidence, FaultKind::rank_crashed, 0.95, culprits);
-  verdict.rejected.push_back({FaultKind::rank_killed, fmt::format("{} is raised by a process's own doing", signal_name(culprits.front()->exit->status.code))});
+  verdict.rejected.push_back({FaultKind::rank_killed, fmt::format("{} is raised by a process's own doing",
+                                                                  signal_name(culprits.front()->exit->status.code))});
   return verdict;
 }
 
 std::optional<Verdict> was_killed(const Evidence& evidence) {
-  const Ranks culprits = ranks_where(evidence, [&](const RankFacts& rank) { return ended_badly(evidence, rank) && rank.exit->status.signalled; });
+  const Ranks culprits = ranks_where(
+      evidence, [&](const RankFacts& rank) { return ended_badly(evidence, rank) && rank.exit->status.signalled; });
   if (culprits.empty()) return std::nullopt;
   Verdict verdict = died(evidence, FaultKind::rank_killed, 0.9, culprits);
-  verdict.rejected.push_back({FaultKind::rank_killed_by_oom_killer,
-                              fmt::format("the oom_kill counter of the cgroup did not rise and the kernel log that can be read does not name process {}",
-                                          culprits.front()->pid)});
-  verdict.rejected.push_back({FaultKind::rank_crashed, fmt::format("{} comes from outside", signal_name(culprits.front()->exit->status.code))});
+  verdict.rejected.push_back(
+      {FaultKind::rank_killed_by_oom_killer, fmt::format("the oom_kill counter of the cgroup did not rise and the "
+                                                         "kernel log that can be read does not name process {}",
+                                                         culprits.front()->pid)});
+  verdict.rejected.push_back({FaultKind::rank_crashed,
+                              fmt::format("{} comes from outside", signal_name(culprits.front()->exit->status.code))});
   return verdict;
 }
 
@@ -225,31 +245,36 @@ std::optional<Verdict> was_stopped(const Evidence& evidence) {
 
 std::optional<Verdict> keeper_was_lost(const Evidence& evidence) {
   const auto silent = [&](const RankFacts& rank) {
-    return std::any_of(evidence.alarms.begin(), evidence.alarms.end(),
-                       [&](const Alarm& alarm) { return alarm.cause == AlarmCause::keeper_silent && alarm.rank == rank.rank; });
+    return std::any_of(evidence.alarms.begin(), evidence.alarms.end(), [&](const Alarm& alarm) {
+      return alarm.cause == AlarmCause::keeper_silent && alarm.rank == rank.rank;
+    });
   };
   const Ranks culprits = ranks_where(evidence, [&](const RankFacts& rank) { return rank.keeper_lost || silent(rank); });
   if (culprits.empty()) return std::nullopt;
-  Verdict verdict = verdict_about(evidence, FaultKind::keeper_lost, 0.9, culprits, earliest(culprits, last_sign_of_life));
+  Verdict verdict =
+      verdict_about(evidence, FaultKind::keeper_lost, 0.9, culprits, earliest(culprits, last_sign_of_life));
   for (const RankFacts* rank : culprits) {
     if (rank->keeper_lost) {
       verdict.evidence.push_back({fmt::format("keeper/rank-{}", rank->rank.value),
-                                  fmt::format("the connection to the keeper of rank {} (pid {}) ended: {}", rank->rank.value, rank->keeper_pid,
-                                              *rank->keeper_lost)});
+                                  fmt::format("the connection to the keeper of rank {} (pid {}) ended: {}",
+                                              rank->rank.value, rank->keeper_pid, *rank->keeper_lost)});
     }
     verdict.evidence.push_back(what_it_was_doing(*rank, evidence.now));
   }
   for (const Alarm& alarm : evidence.alarms) {
     if (alarm.cause == AlarmCause::keeper_silent) {
-      verdict.evidence.push_back(why_alarmed(alarm, evidence.ranks[static_cast<std::size_t>(alarm.rank.value)], evidence.now));
+      verdict.evidence.push_back(
+          why_alarmed(alarm, evidence.ranks[static_cast<std::size_t>(alarm.rank.value)], evidence.now));
     }
   }
-  verdict.rejected.push_back({FaultKind::rank_killed, "nobody has seen the rank itself end before its keeper was lost"});
+  verdict.rejected.push_back(
+      {FaultKind::rank_killed, "nobody has seen the rank itself end before its keeper was lost"});
   return verdict;
 }
 
 bool all_connected(const Evidence& evidence) {
-  return std::all_of(evidence.ranks.begin(), evidence.ranks.end(), [](const RankFacts& rank) { return rank.connected; });
+  return std::all_of(evidence.ranks.begin(), evidence.ranks.end(),
+                     [](const RankFacts& rank) { return rank.connected; });
 }
 
 std::vector<EvidenceFact> end_of_engine(const Evidence& evidence) {
@@ -297,7 +322,8 @@ std::optional<Verdict> engine_was_lost(const Evidence& evidence) {
     return rank.keeper_lost && rank.keeper_lost_at < engine.exit_at;
   });
   if (keeper_first && !engine.exit->signalled) return std::nullopt;
-  Verdict verdict = verdict_about(evidence, FaultKind::engine_lost, engine.exit->signalled ? 0.95 : 0.8, {}, engine.exit_at);
+  Verdict verdict =
+      verdict_about(evidence, FaultKind::engine_lost, engine.exit->signalled ? 0.95 : 0.8, {}, engine.exit_at);
   verdict.culprits.push_back({-1, "", engine.pid});
   add(verdict, end_of_engine(evidence));
   verdict.rejected.push_back({FaultKind::keeper_lost, "no keeper was lost before the engine ended"});
@@ -307,7 +333,8 @@ std::optional<Verdict> engine_was_lost(const Evidence& evidence) {
 
 std::optional<Verdict> is_stuck(const Evidence& evidence) {
   std::uint64_t furthest = 0;
-  Ranks alive = ranks_where(evidence, [](const RankFacts& rank) { return !rank.exit && rank.pulse && rank.pulse->ring_readable; });
+  Ranks alive = ranks_where(
+      evidence, [](const RankFacts& rank) { return !rank.exit && rank.pulse && rank.pulse->ring_readable; });
   for (const RankFacts* rank : alive) furthest = std::max(furthest, rank->pulse->ring.collectives_started);
   Ranks alarmed;
   TimePoint since = evidence.now;
@@ -321,24 +348,34 @@ std::optional<Verdict> is_stuck(const Evidence& evidence) {
   }
   if (alarmed.empty()) return std::nullopt;
   Ranks behind = alarmed, waiting;
-  std::erase_if(behind, [&](const RankFacts* rank) { return !rank->pulse || rank->pulse->ring.collectives_started >= furthest; });
+  std::erase_if(
+      behind, [&](const RankFacts* rank) { return !rank->pulse || rank->pulse->ring.collectives_started >= furthest; });
   std::copy_if(alive.begin(), alive.end(), std::back_inserter(waiting), [&](const RankFacts* rank) {
     return rank->pulse->ring.collectives_started == furthest && rank->pulse->ring.collectives_completed < furthest;
   });
   const bool all_inside = behind.empty() && waiting.size() == alive.size() && alive.size() > 1;
-  Verdict verdict = verdict_about(evidence, FaultKind::rank_stuck, all_inside ? 0.4 : behind.empty() ? 0.8 : 0.93, behind.empty() ? alarmed : behind, since);
+  Verdict verdict = verdict_about(evidence, FaultKind::rank_stuck,
+                                  all_inside       ? 0.4
+                                  : behind.empty() ? 0.8
+                                                   : 0.93,
+                                  behind.empty() ? alarmed : behind, since);
   add(verdict, std::move(facts));
-  for (const RankFacts* rank : behind.empty() ? alarmed : behind) verdict.evidence.push_back(what_it_was_doing(*rank, evidence.now));
+  for (const RankFacts* rank : behind.empty() ? alarmed : behind)
+    verdict.evidence.push_back(what_it_was_doing(*rank, evidence.now));
   if (!behind.empty() && !waiting.empty()) {
     std::vector<Rank> names;
     for (const RankFacts* rank : waiting) names.push_back(rank->rank);
-    verdict.evidence.push_back({"flight", fmt::format("{} wait in collective {}, which the culprit has not started", in_words(names), furthest)});
+    verdict.evidence.push_back({"flight", fmt::format("{} wait in collective {}, which the culprit has not started",
+                                                      in_words(names), furthest)});
   }
   if (all_inside) {
-    verdict.evidence.push_back({"flight", fmt::format("all ranks are inside collective {}: which of them holds it up cannot be told", furthest)});
+    verdict.evidence.push_back(
+        {"flight",
+         fmt::format("all ranks are inside collective {}: which of them holds it up cannot be told", furthest)});
   }
   verdict.rejected.push_back({FaultKind::collective_mismatch, "all signatures that were seen agree"});
-  verdict.rejected.push_back({FaultKind::communication_failure, "no rank reported an error of the communication library"});
+  verdict.rejected.push_back(
+      {FaultKind::communication_failure, "no rank reported an error of the communication library"});
   verdict.rejected.push_back({FaultKind::rank_killed, "the process is there"});
   return verdict;
 }
@@ -354,10 +391,11 @@ std::optional<Verdict> communication_failed(const Evidence& evidence) {
   return verdict;
 }
 
-// A dead rank cannot make its peers' signatures differ, while a wrong call can make a rank crash: so the difference comes first.
-constexpr std::array<Rule, 12> rules{killed_for_memory, called_something_else, said_so_itself,  crashed,
-                                     launch_failed,     was_killed,            left_by_itself,  was_stopped,
-                                     engine_was_lost,   keeper_was_lost,       is_stuck,        communication_failed};
+// A dead rank cannot make its peers' signatures differ, while a wrong call can make a rank crash: so the difference
+// comes first.
+constexpr std::array<Rule, 12> rules{
+    killed_for_memory, called_something_else, said_so_itself,  crashed,         launch_failed, was_killed,
+    left_by_itself,    was_stopped,           engine_was_lost, keeper_was_lost, is_stuck,      communication_failed};
 
 }  // namespace
 

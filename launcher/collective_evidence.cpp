@@ -22,7 +22,8 @@ std::vector<std::pair<CollectiveSignature, std::vector<Rank>>> camps_of(const Co
     if (camp == camps.end()) camp = camps.insert(camps.end(), {*signature, {}});
     camp->second.push_back(rank);
   }
-  std::stable_sort(camps.begin(), camps.end(), [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
+  std::stable_sort(camps.begin(), camps.end(),
+                   [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
   return camps;
 }
 
@@ -79,15 +80,17 @@ std::optional<CollectiveMismatch> CollectiveLog::find_difference(std::int64_t tr
       return mismatch;
     }
     mismatch.odd = odd_by_plan(mismatch, trainable);
-    mismatch.decided_by = mismatch.odd.empty() ? CollectiveMismatch::DecidedBy::nothing : CollectiveMismatch::DecidedBy::plan;
+    mismatch.decided_by =
+        mismatch.odd.empty() ? CollectiveMismatch::DecidedBy::nothing : CollectiveMismatch::DecidedBy::plan;
     if (mismatch.odd.empty()) mismatch.odd = everybody_but(mismatch, {});
     return mismatch;
   }
   return std::nullopt;
 }
 
-// Two camps of equal size: which one does what the program did before? Steps only go up by one, so of two steps at the same
-// number the greater one belongs to the rank that left a call out. Otherwise the size that earlier calls had is right.
+// Two camps of equal size: which one does what the program did before? Steps only go up by one, so of two steps at the
+// same number the greater one belongs to the rank that left a call out. Otherwise the size that earlier calls had is
+// right.
 std::vector<Rank> CollectiveLog::odd_by_plan(const CollectiveMismatch& mismatch, std::int64_t trainable) const {
   const auto camps = camps_of(mismatch);
   const CollectiveSignature& a = camps[0].first;
@@ -105,7 +108,8 @@ std::vector<Rank> CollectiveLog::odd_by_plan(const CollectiveMismatch& mismatch,
 }
 
 // The newest call before `before` whose count is one of the two.
-std::optional<std::uint64_t> CollectiveLog::count_in_earlier_calls(std::uint64_t before, std::uint64_t a, std::uint64_t b) const {
+std::optional<std::uint64_t> CollectiveLog::count_in_earlier_calls(std::uint64_t before, std::uint64_t a,
+                                                                   std::uint64_t b) const {
   std::optional<std::uint64_t> count;
   std::uint64_t newest = 0;
   for (const Calls& calls : ranks_) {
@@ -118,8 +122,8 @@ std::optional<std::uint64_t> CollectiveLog::count_in_earlier_calls(std::uint64_t
   return count;
 }
 
-// A rank of a later step has completed every call of the steps before. If a peer of an earlier step waits in a call that it has
-// not completed, it went on without that call. True at whatever moments the two snapshots were taken.
+// A rank of a later step has completed every call of the steps before. If a peer of an earlier step waits in a call
+// that it has not completed, it went on without that call. True at whatever moments the two snapshots were taken.
 std::optional<CollectiveMismatch> CollectiveLog::find_skipped() const {
   for (const Calls& waiting : ranks_) {
     if (!waiting.known || waiting.newest_started <= waiting.newest_completed) continue;

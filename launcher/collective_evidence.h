@@ -1,6 +1,6 @@
-// Do all ranks call the same collectives? Every rank numbers its calls; two ranks are in step only if the n-th call of both has
-// the same signature. The log keeps the recent signatures of every rank; a difference is proof, whatever it later looks like
-// (a hang, an error of the library, a crash), and needs no waiting.
+// Do all ranks call the same collectives? Every rank numbers its calls; two ranks are in step only if the n-th call of
+// both has the same signature. The log keeps the recent signatures of every rank; a difference is proof, whatever it
+// later looks like (a hang, an error of the library, a crash), and needs no waiting.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +14,10 @@ namespace ftl {
 
 struct CollectiveMismatch {
   enum class DecidedBy : std::uint8_t { majority, plan, nothing };
-  std::uint64_t collective = 0;                            // the first number at which ranks differ
-  std::vector<Rank> odd;                                   // who differs; everybody if nothing decides
+  std::uint64_t collective = 0;                                   // the first number at which ranks differ
+  std::vector<Rank> odd;                                          // who differs; everybody if nothing decides
   std::map<Rank, std::optional<CollectiveSignature>> signatures;  // at that number; none = went on without it
-  std::map<Rank, std::int64_t> steps;                      // completed steps, of ranks without a signature there
+  std::map<Rank, std::int64_t> steps;                             // completed steps, of ranks without a signature there
   DecidedBy decided_by = DecidedBy::nothing;
 };
 

@@ -1,5 +1,6 @@
-// All that is known about an attempt at the moment something is wrong: plain facts about every rank, none of them interpreted.
-// (It holds flight-recorder snapshots, so it lives here and not in failures/, which includes nothing of ours.)
+// All that is known about an attempt at the moment something is wrong: plain facts about every rank, none of them
+// interpreted. (It holds flight-recorder snapshots, so it lives here and not in failures/, which includes nothing of
+// ours.)
 #pragma once
 
 #include <cstdint>
@@ -19,18 +20,18 @@ struct RankFacts {
   std::string node;
   std::int32_t pid = 0;
   std::int32_t keeper_pid = 0;
-  bool connected = false;                    // its keeper has connected
-  std::optional<Pulse> pulse;                // the newest
-  TimePoint pulse_at;                        // when it came
-  TimePoint progress_at;                     // last change that the watchdog saw
-  std::optional<ReportFailure> failure;      // what the rank said about itself
+  bool connected = false;                // its keeper has connected
+  std::optional<Pulse> pulse;            // the newest
+  TimePoint pulse_at;                    // when it came
+  TimePoint progress_at;                 // last change that the watchdog saw
+  std::optional<ReportFailure> failure;  // what the rank said about itself
   TimePoint failure_at;
   std::optional<ReportFinished> finished;
   std::optional<ExitEvidence> exit;
   TimePoint exit_at;
-  std::optional<std::string> keeper_lost;    // why its keeper is believed lost
+  std::optional<std::string> keeper_lost;  // why its keeper is believed lost
   TimePoint keeper_lost_at;
-  std::int64_t trainable = 0;                // parameters, as reported at the start
+  std::int64_t trainable = 0;  // parameters, as reported at the start
 };
 
 struct EngineFacts {
@@ -42,12 +43,12 @@ struct EngineFacts {
 
 struct Evidence {
   Attempt attempt{1};
-  std::int64_t step = 0;                     // the newest step that any rank reported complete
-  std::vector<RankFacts> ranks;              // one each, in order
+  std::int64_t step = 0;         // the newest step that any rank reported complete
+  std::vector<RankFacts> ranks;  // one each, in order
   EngineFacts engine;
   std::vector<Alarm> alarms;
   std::optional<CollectiveMismatch> mismatch;
-  std::optional<std::string> stop_reason;    // "SIGINT": ftlaunch was asked to stop
+  std::optional<std::string> stop_reason;  // "SIGINT": ftlaunch was asked to stop
   TimePoint now;
 };
 

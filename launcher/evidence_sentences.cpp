@@ -48,7 +48,8 @@ std::string signal_name(int signal) {
 
 std::string in_words(const ExitStatus& status) {
   if (!status.signalled) return fmt::format("exited with code {}", status.code);
-  return fmt::format("ended by signal {} ({}){}", status.code, signal_name(status.code), status.core_dumped ? " and dumped core" : "");
+  return fmt::format("ended by signal {} ({}){}", status.code, signal_name(status.code),
+                     status.core_dumped ? " and dumped core" : "");
 }
 
 std::string in_words(const std::vector<Rank>& ranks) {
@@ -65,9 +66,12 @@ EvidenceFact how_it_ended(const RankFacts& rank) {
   if (!rank.exit) return {source, fmt::format("process {} of rank {} is still there", rank.pid, rank.rank.value)};
   const ExitEvidence& exit = *rank.exit;
   std::string fact = fmt::format("process {} of rank {} {}", exit.pid, rank.rank.value, in_words(exit.status));
-  if (exit.killed_by_keeper) fact += ", sent by its keeper for the teardown";
-  else if (exit.status.signalled) fact += ", which its keeper had not sent";
-  else if (!rank.finished) fact += " before it had reported that it finished";
+  if (exit.killed_by_keeper)
+    fact += ", sent by its keeper for the teardown";
+  else if (exit.status.signalled)
+    fact += ", which its keeper had not sent";
+  else if (!rank.finished)
+    fact += " before it had reported that it finished";
   return {source, fact};
 }
 
@@ -75,7 +79,8 @@ EvidenceFact what_it_was_doing(const RankFacts& rank, TimePoint now) {
   const std::string source = fmt::format("flight/rank-{}", rank.rank.value);
   const RingSnapshot* ring = ring_of(rank);
   if (!ring) return {source, fmt::format("rank {} has left no readable flight recorder", rank.rank.value)};
-  std::string fact = fmt::format("rank {} was in phase {} with {} steps completed", rank.rank.value, name_of(ring->phase), ring->step);
+  std::string fact =
+      fmt::format("rank {} was in phase {} with {} steps completed", rank.rank.value, name_of(ring->phase), ring->step);
   if (ring->collectives_started > ring->collectives_completed) {
     fact += fmt::format(", inside its collective {}", ring->collectives_started);
   } else {
@@ -102,9 +107,11 @@ std::vector<EvidenceFact> memory_facts(const RankFacts& rank) {
   const OomEvidence& oom = rank.exit->oom;
   if (!oom.kernel_line.empty()) facts.push_back({"kernel log", oom.kernel_line});
   if (oom.cgroup_kills > 0) {
-    std::string fact = fmt::format("the oom_kill counter of the memory cgroup of rank {} rose by {}", rank.rank.value, oom.cgroup_kills);
+    std::string fact = fmt::format("the oom_kill counter of the memory cgroup of rank {} rose by {}", rank.rank.value,
+                                   oom.cgroup_kills);
     if (oom.limit_bytes > 0) fact += fmt::format("; its limit is {} bytes", oom.limit_bytes);
-    if (rank.exit->peak_resident_bytes > 0) fact += fmt::format("; the rank's peak was {} bytes resident", rank.exit->peak_resident_bytes);
+    if (rank.exit->peak_resident_bytes > 0)
+      fact += fmt::format("; the rank's peak was {} bytes resident", rank.exit->peak_resident_bytes);
     facts.push_back({fmt::format("cgroup/rank-{}", rank.rank.value), fact});
   }
   return facts;
@@ -116,20 +123,26 @@ EvidenceFact why_alarmed(const Alarm& alarm, const RankFacts& rank, TimePoint no
   const double limit = std::chrono::duration<double>(alarm.limit).count();
   switch (alarm.cause) {
     case AlarmCause::stopped:
-      return {source, fmt::format("process {} of rank {} has been stopped (state T) for {:.2f} s", rank.pid, rank.rank.value, silent)};
+      return {source, fmt::format("process {} of rank {} has been stopped (state T) for {:.2f} s", rank.pid,
+                                  rank.rank.value, silent)};
     case AlarmCause::keeper_silent:
-      return {source, fmt::format("the keeper of rank {} (pid {}) has sent no pulse for {:.2f} s, {:.2f} s are allowed", rank.rank.value,
-                                  rank.keeper_pid, silent, limit)};
+      return {source, fmt::format("the keeper of rank {} (pid {}) has sent no pulse for {:.2f} s, {:.2f} s are allowed",
+                                  rank.rank.value, rank.keeper_pid, silent, limit)};
     case AlarmCause::not_started:
       return {source, fmt::format("rank {} {} when the {:.0f} s for the start were over", rank.rank.value,
-                                  !rank.connected ? "had no keeper" : rank.pid == 0 ? "had no process" : "had not begun to record", limit)};
+                                  !rank.connected ? "had no keeper"
+                                  : rank.pid == 0 ? "had no process"
+                                                  : "had not begun to record",
+                                  limit)};
     case AlarmCause::not_exited:
-      return {source, fmt::format("rank {} reported that it had finished, and process {} is still {} after {:.2f} s", rank.rank.value, rank.pid,
-                                  rank.pulse ? in_words(rank.pulse->state) : "there", silent)};
+      return {source,
+              fmt::format("rank {} reported that it had finished, and process {} is still {} after {:.2f} s",
+                          rank.rank.value, rank.pid, rank.pulse ? in_words(rank.pulse->state) : "there", silent)};
     case AlarmCause::no_progress: break;
   }
-  return {source, fmt::format("rank {} has made no progress for {:.2f} s, {:.2f} s are allowed; process {} is {}", rank.rank.value, silent, limit,
-                              rank.pid, rank.pulse ? in_words(rank.pulse->state) : "not seen")};
+  return {source,
+          fmt::format("rank {} has made no progress for {:.2f} s, {:.2f} s are allowed; process {} is {}",
+                      rank.rank.value, silent, limit, rank.pid, rank.pulse ? in_words(rank.pulse->state) : "not seen")};
 }
 
 std::vector<EvidenceFact> signatures_in_words(const CollectiveMismatch& mismatch) {
@@ -138,8 +151,8 @@ std::vector<EvidenceFact> signatures_in_words(const CollectiveMismatch& mismatch
   for (const auto& [rank, signature] : mismatch.signatures) {
     const std::string source = fmt::format("flight/rank-{}", rank.value);
     if (!signature) {
-      facts.push_back({source, fmt::format("rank {} went on to a later step ({} completed) without collective {}", rank.value,
-                                           mismatch.steps.at(rank), mismatch.collective)});
+      facts.push_back({source, fmt::format("rank {} went on to a later step ({} completed) without collective {}",
+                                           rank.value, mismatch.steps.at(rank), mismatch.collective)});
       continue;
     }
     if (std::find(told.begin(), told.end(), rank) != told.end()) continue;
@@ -148,7 +161,8 @@ std::vector<EvidenceFact> signatures_in_words(const CollectiveMismatch& mismatch
       if (theirs == signature) camp.push_back(other);
     }
     told.insert(told.end(), camp.begin(), camp.end());
-    facts.push_back({source, fmt::format("{} called collective {} as {}", in_words(camp), mismatch.collective, describe(*signature))});
+    facts.push_back({source, fmt::format("{} called collective {} as {}", in_words(camp), mismatch.collective,
+                                         describe(*signature))});
   }
   return facts;
 }

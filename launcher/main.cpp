@@ -38,10 +38,13 @@ constexpr Verb verb_table[] = {
 };
 
 void print_help() {
-  std::fputs("ftlaunch --config FILE [--nodes N] [--ranks-per-node M] [--dry-run] ...   fine-tune (= ftlaunch run)\n"
-             "ftlaunch VERB ...\n\n", stdout);
+  std::fputs(
+      "ftlaunch --config FILE [--nodes N] [--ranks-per-node M] [--dry-run] ...   fine-tune (= ftlaunch run)\n"
+      "ftlaunch VERB ...\n\n",
+      stdout);
   for (const Verb& verb : verb_table) {
-    if (verb.run != nullptr) std::printf("  %-10s %s\n", std::string(verb.name).c_str(), std::string(verb.summary).c_str());
+    if (verb.run != nullptr)
+      std::printf("  %-10s %s\n", std::string(verb.name).c_str(), std::string(verb.summary).c_str());
   }
   std::fputs("\n`ftlaunch VERB -h` shows a verb's options.\n", stdout);
 }
@@ -58,10 +61,12 @@ int dispatch(Arguments arguments) {
   if (arguments[0].starts_with("-")) return run_run(arguments);
   const auto verb = std::ranges::find(verb_table, std::string_view(arguments[0]), &Verb::name);
   if (verb == std::end(verb_table)) {
-    return refuse(Failure{FaultKind::usage_error, fmt::format("there is no verb `{}`", arguments[0]), "command line", "`ftlaunch -h` lists the verbs"});
+    return refuse(Failure{FaultKind::usage_error, fmt::format("there is no verb `{}`", arguments[0]), "command line",
+                          "`ftlaunch -h` lists the verbs"});
   }
   if (verb->run == nullptr) {
-    return refuse(Failure{FaultKind::not_in_this_version, fmt::format("`ftlaunch {}` is not in this version", arguments[0]), "command line", ""});
+    return refuse(Failure{FaultKind::not_in_this_version,
+                          fmt::format("`ftlaunch {}` is not in this version", arguments[0]), "command line", ""});
   }
   arguments.erase(arguments.begin());
   return verb->run(arguments);

@@ -8,7 +8,7 @@ namespace ftl {
 namespace {
 
 constexpr std::int64_t mebibyte = 1 << 20;
-constexpr std::int64_t ring_bytes = 1 * mebibyte;   // a rank's flight recorder, rounded up
+constexpr std::int64_t ring_bytes = 1 * mebibyte;  // a rank's flight recorder, rounded up
 
 void judge_parallel(const RunConfig& config, std::vector<Failure>& failures) {
   const ParallelConfig& parallel = config.parallel;
@@ -16,42 +16,55 @@ void judge_parallel(const RunConfig& config, std::vector<Failure>& failures) {
   const int model_parallel = parallel.tp * parallel.pp * parallel.cp;
   const int dp = parallel.dp > 0 ? parallel.dp : world / model_parallel;
   if (dp * model_parallel == world) return;
-  failures.push_back({FaultKind::parallel_world_mismatch,
-                      fmt::format("parallel asks for dp {} x tp {} x pp {} x cp {} = {} ranks, but nodes {} x ranks-per-node {} = {}", dp,
-                                  parallel.tp, parallel.pp, parallel.cp, dp * model_parallel, config.nodes,
-                                  std::max(1, config.ranks_per_node), world),
-                      "parallel", fmt::format("set parallel.dp to {} (or auto), or start {} ranks", world / model_parallel, dp * model_parallel)});
+  failures.push_back(
+      {FaultKind::parallel_world_mismatch,
+       fmt::format("parallel asks for dp {} x tp {} x pp {} x cp {} = {} ranks, but nodes {} x ranks-per-node {} = {}",
+                   dp, parallel.tp, parallel.pp, parallel.cp, dp * model_parallel, config.nodes,
+                   std::max(1, config.ranks_per_node), world),
+       "parallel",
+       fmt::format("set parallel.dp to {} (or auto), or start {} ranks", world / model_parallel, dp * model_parallel)});
 }
 
 void judge_choices(const RunConfig& config, std::vector<Failure>& failures) {
   if (config.device == "cuda") {
-    failures.push_back({FaultKind::not_in_this_version, "training on cuda is not in this version", "device", "use device: cpu"});
+    failures.push_back(
+        {FaultKind::not_in_this_version, "training on cuda is not in this version", "device", "use device: cpu"});
   }
   if (config.backend == "nccl") {
-    failures.push_back({FaultKind::not_in_this_version, "training over nccl is not in this version", "backend", "use backend: mpi"});
+    failures.push_back(
+        {FaultKind::not_in_this_version, "training over nccl is not in this version", "backend", "use backend: mpi"});
   }
   if (config.engine == "srun") {
-    failures.push_back({FaultKind::not_in_this_version, "starting ranks by srun is not in this version", "engine", "use engine: mpirun"});
+    failures.push_back({FaultKind::not_in_this_version, "starting ranks by srun is not in this version", "engine",
+                        "use engine: mpirun"});
   }
   if (config.engine == "local" && config.world_size() > 1) {
-    failures.push_back({FaultKind::usage_error, fmt::format("engine local starts 1 rank on the CPU, but {} are asked for", config.world_size()),
+    failures.push_back({FaultKind::usage_error,
+                        fmt::format("engine local starts 1 rank on the CPU, but {} are asked for", config.world_size()),
                         "engine", "use engine: mpirun (or auto)"});
   }
 }
 
 void judge_batch(const RunConfig& config, const Placement& placement, Preflight& found) {
   if (placement.world > config.global_batch_size) {
-    found.failures.push_back({FaultKind::batch_not_divisible,
-                              fmt::format("global_batch_size is {}, but there are {} ranks: {} of them would have nothing to do",
-                                          config.global_batch_size, placement.world, placement.world - config.global_batch_size),
-                              "global_batch_size", fmt::format("use at most {} ranks, or a global_batch_size of at least {}", config.global_batch_size, placement.world)});
+    found.failures.push_back(
+        {FaultKind::batch_not_divisible,
+         fmt::format("global_batch_size is {}, but there are {} ranks: {} of them would have nothing to do",
+                     config.global_batch_size, placement.world, placement.world - config.global_batch_size),
+         "global_batch_size",
+         fmt::format("use at most {} ranks, or a global_batch_size of at least {}", config.global_batch_size,
+                     placement.world)});
   }
   const int own = (config.global_batch_size + placement.world - 1) / placement.world;
   if (config.per_device_train_batch_size > own) {
-    found.warnings.push_back(fmt::format("per_device_train_batch_size is {}, but a rank has at most {} sequences a step", config.per_device_train_batch_size, own));
+    found.warnings.push_back(
+        fmt::format("per_device_train_batch_size is {}, but a rank has at most {} sequences a step",
+                    config.per_device_train_batch_size, own));
   }
   if (config.global_batch_size % placement.world != 0) {
-    found.warnings.push_back(fmt::format("global_batch_size {} does not divide evenly among {} ranks: some wait for others", config.global_batch_size, placement.world));
+    found.warnings.push_back(
+        fmt::format("global_batch_size {} does not divide evenly among {} ranks: some wait for others",
+                    config.global_batch_size, placement.world));
   }
 }
 
@@ -68,13 +81,14 @@ void judge_memory(const Placement& placement, const Survey& survey, const Machin
   const std::int64_t state = placement.world * (bytes_where(survey, true) + ring_bytes);
   if (machine.state_free > 0 && state > machine.state_free) {
     found.failures.push_back({FaultKind::node_state_too_small,
-                              fmt::format("rings and hot state need {} MiB, but {} MiB are free", state / mebibyte, machine.state_free / mebibyte),
+                              fmt::format("rings and hot state need {} MiB, but {} MiB are free", state / mebibyte,
+                                          machine.state_free / mebibyte),
                               machine.state_directory, ""});
   }
   const std::int64_t memory = placement.world * bytes_where(survey, false) + state;
   if (machine.memory_available > 0 && memory > machine.memory_available) {
-    found.warnings.push_back(fmt::format("{} ranks need about {} MiB together, but {} MiB of memory are available", placement.world, memory / mebibyte,
-                                         machine.memory_available / mebibyte));
+    found.warnings.push_back(fmt::format("{} ranks need about {} MiB together, but {} MiB of memory are available",
+                                         placement.world, memory / mebibyte, machine.memory_available / mebibyte));
   }
 }
 
@@ -82,10 +96,11 @@ void judge_storage(const RunConfig& config, const Survey& survey, const MachineF
   const std::int64_t checkpoint = 3 * survey.trainable_parameters * static_cast<std::int64_t>(sizeof(float));
   const std::int64_t kept = checkpoint * (std::max(1, config.save_total_limit) + 1);
   if (machine.output_free > 0 && kept > machine.output_free) {
-    found.failures.push_back({FaultKind::storage_full,
-                              fmt::format("{} checkpoints need {} MiB, but {} MiB are free", std::max(1, config.save_total_limit) + 1, kept / mebibyte,
-                                          machine.output_free / mebibyte),
-                              config.output_dir, "free space, choose another output_dir, or lower save_total_limit"});
+    found.failures.push_back(
+        {FaultKind::storage_full,
+         fmt::format("{} checkpoints need {} MiB, but {} MiB are free", std::max(1, config.save_total_limit) + 1,
+                     kept / mebibyte, machine.output_free / mebibyte),
+         config.output_dir, "free space, choose another output_dir, or lower save_total_limit"});
   }
 }
 
@@ -98,7 +113,8 @@ Placement place(const RunConfig& config, int cores) {
   placement.backend = config.backend == "auto" ? (placement.world == 1 ? "none" : "mpi") : config.backend;
   placement.engine = config.engine == "auto" ? (placement.backend == "mpi" ? "mpirun" : "local") : config.engine;
   // Logical nodes share this machine, so its cores are divided among all ranks.
-  placement.threads_per_rank = config.threads_per_rank > 0 ? config.threads_per_rank : std::max(1, cores / placement.world);
+  placement.threads_per_rank =
+      config.threads_per_rank > 0 ? config.threads_per_rank : std::max(1, cores / placement.world);
   return placement;
 }
 
@@ -112,17 +128,20 @@ std::vector<Failure> judge_configuration(const RunConfig& config, const MachineF
   return failures;
 }
 
-Preflight judge_fit(const RunConfig& config, const Placement& placement, const Survey& survey, const MachineFacts& machine) {
+Preflight judge_fit(const RunConfig& config, const Placement& placement, const Survey& survey,
+                    const MachineFacts& machine) {
   Preflight found;
   found.failures = survey.failures;
   found.warnings = survey.warnings;
   judge_batch(config, placement, found);
   if (placement.engine == "mpirun" && !machine.mpirun_found) {
-    found.failures.push_back({FaultKind::backend_unavailable, fmt::format("{} ranks need mpirun, which is not on the PATH", placement.world), "PATH",
+    found.failures.push_back({FaultKind::backend_unavailable,
+                              fmt::format("{} ranks need mpirun, which is not on the PATH", placement.world), "PATH",
                               "install Open MPI (Debian: openmpi-bin), or run one rank"});
   }
   if (placement.backend == "mpi" && !machine.mpi_backend_found) {
-    found.failures.push_back({FaultKind::backend_unavailable, "libftl_mpi.so is not beside the binaries", "", "build ftlaunch where Open MPI's headers are"});
+    found.failures.push_back({FaultKind::backend_unavailable, "libftl_mpi.so is not beside the binaries", "",
+                              "build ftlaunch where Open MPI's headers are"});
   }
   judge_memory(placement, survey, machine, found);
   judge_storage(config, survey, machine, found);

@@ -1,6 +1,6 @@
-// What can be known before anything is launched. Two parts: what command line and configuration say by themselves (exit 2), and
-// what they say together with checkpoint, data and machine (exit 3). Pure: files and processes are looked at by the verbs, which
-// hand in what they saw.
+// What can be known before anything is launched. Two parts: what command line and configuration say by themselves (exit
+// 2), and what they say together with checkpoint, data and machine (exit 3). Pure: files and processes are looked at by
+// the verbs, which hand in what they saw.
 #pragma once
 
 #include <cstdint>
@@ -16,20 +16,20 @@ namespace ftl {
 // What the verbs saw of the machine.
 struct MachineFacts {
   bool model_directory_exists = true;
-  std::vector<std::string> missing_files;      // named by the configuration, not there
+  std::vector<std::string> missing_files;  // named by the configuration, not there
   bool mpirun_found = true;
-  bool mpi_backend_found = true;               // libftl_mpi.so
+  bool mpi_backend_found = true;  // libftl_mpi.so
   int cores = 1;
-  std::int64_t memory_available = 0;           // bytes; 0 = not known
-  std::int64_t state_free = 0;                 // bytes free where node-local state goes; 0 = not known
-  std::int64_t output_free = 0;                // bytes free where output_dir is; 0 = not known
+  std::int64_t memory_available = 0;  // bytes; 0 = not known
+  std::int64_t state_free = 0;        // bytes free where node-local state goes; 0 = not known
+  std::int64_t output_free = 0;       // bytes free where output_dir is; 0 = not known
   std::string state_directory;
 };
 
 // Engine and backend after `auto` is resolved.
 struct Placement {
-  std::string engine;    // local | mpirun
-  std::string backend;   // none | mpi | fake
+  std::string engine;   // local | mpirun
+  std::string backend;  // none | mpi | fake
   int world = 1;
   int ranks_per_node = 1;
   int threads_per_rank = 1;
@@ -44,7 +44,8 @@ Placement place(const RunConfig& config, int cores);
 // Exit 2.
 std::vector<Failure> judge_configuration(const RunConfig& config, const MachineFacts& machine);
 // Exit 3. Includes the survey's own failures.
-Preflight judge_fit(const RunConfig& config, const Placement& placement, const Survey& survey, const MachineFacts& machine);
+Preflight judge_fit(const RunConfig& config, const Placement& placement, const Survey& survey,
+                    const MachineFacts& machine);
 
 // The exit code for a list of findings: the earliest stage that refuses.
 int exit_code(const std::vector<Failure>& failures);

@@ -41,13 +41,15 @@ void Recovery::fault_fired(const std::string& text) {
 
 std::vector<FaultSpec> Recovery::faults_left() const {
   std::vector<FaultSpec> left;
-  std::copy_if(faults_.begin(), faults_.end(), std::back_inserter(left), [](const FaultSpec& fault) { return fault.times > 0; });
+  std::copy_if(faults_.begin(), faults_.end(), std::back_inserter(left),
+               [](const FaultSpec& fault) { return fault.times > 0; });
   return left;
 }
 
 RecoveryDecision Recovery::retry(RecoveryAction shown, const Verdict& verdict) {
   if (restarts_ >= config_.max_restarts) {
-    return stop(fmt::format("{} restarts without a new step, recovery.max_restarts is {}", restarts_, config_.max_restarts));
+    return stop(
+        fmt::format("{} restarts without a new step, recovery.max_restarts is {}", restarts_, config_.max_restarts));
   }
   // A launch that failed has not reached any step, so it says nothing about the one it would have resumed at.
   int& here = restarts_at_step_[verdict.step];

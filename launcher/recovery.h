@@ -1,5 +1,5 @@
-// What is done about a verdict: restart, restart with less memory, or stop. Restarts are paid from a budget that only progress
-// refills, so a run that fails for ever at one place ends, and one that fails now and then does not. Pure.
+// What is done about a verdict: restart, restart with less memory, or stop. Restarts are paid from a budget that only
+// progress refills, so a run that fails for ever at one place ends, and one that fails now and then does not. Pure.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ namespace ftl {
 struct RecoveryDecision {
   RecoveryAction action = RecoveryAction::stop;  // as written into the verdict: never retry_once
   bool restart = false;
-  Duration backoff{};                            // to wait after the old attempt is gone
-  std::string why;                               // one sentence: the budget or rule that decided
+  Duration backoff{};  // to wait after the old attempt is gone
+  std::string why;     // one sentence: the budget or rule that decided
 };
 
 class Recovery {
@@ -44,8 +44,8 @@ class Recovery {
   std::int32_t micro_batch_;
   std::vector<FaultSpec> faults_;
   std::int64_t best_step_ = -1;
-  int restarts_ = 0;                                   // since the last progress
-  std::map<std::int64_t, int> restarts_at_step_;       // since the last progress
+  int restarts_ = 0;                                     // since the last progress
+  std::map<std::int64_t, int> restarts_at_step_;         // since the last progress
   std::map<FaultKind, std::int64_t> last_step_of_kind_;  // where a kind that is tried once more was last seen
   std::string last_launch_error_;
 };

@@ -28,7 +28,8 @@ ResumeChoice newest_state(Files& files, const ProcessSpec& spec) {
   if (Result<std::vector<CatalogEntry>> catalog = list_checkpoints(files, checkpoints_of(spec))) {
     for (const CatalogEntry& entry : *catalog) {
       if (entry.checkpoint.step <= hot) break;
-      Result<TrainerState> verified = entry.damage ? Result<TrainerState>(*entry.damage) : verify_checkpoint(files, entry.checkpoint.directory);
+      Result<TrainerState> verified =
+          entry.damage ? Result<TrainerState>(*entry.damage) : verify_checkpoint(files, entry.checkpoint.directory);
       if (verified && verified->run_identity == spec.run_identity) {
         choice.resume_from = entry.checkpoint.directory;
         choice.step = entry.checkpoint.step;
@@ -49,12 +50,14 @@ Result<ResumeChoice> named_state(Files& files, const ProcessSpec& spec, const st
   const bool is_step = !wanted.empty() && std::ranges::all_of(wanted, [](char c) { return c >= '0' && c <= '9'; });
   const std::string directory = is_step ? checkpoints_of(spec) + "/step-" + wanted : wanted;
   if (!files.exists(directory)) {
-    return Failure{FaultKind::file_not_found, "there is no checkpoint " + directory, "--resume " + wanted, "`ls` of checkpoints/ shows which steps are there"};
+    return Failure{FaultKind::file_not_found, "there is no checkpoint " + directory, "--resume " + wanted,
+                   "`ls` of checkpoints/ shows which steps are there"};
   }
   Result<TrainerState> verified = verify_checkpoint(files, directory);
   if (!verified) return verified.error();
   if (verified->run_identity != spec.run_identity) {
-    return Failure{FaultKind::run_identity_changed, "the checkpoint belongs to a run of another configuration or other data", directory, ""};
+    return Failure{FaultKind::run_identity_changed,
+                   "the checkpoint belongs to a run of another configuration or other data", directory, ""};
   }
   return ResumeChoice{directory, verified->step, {}};
 }

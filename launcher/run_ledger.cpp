@@ -16,7 +16,8 @@ std::vector<Command> RunLedger::started(const ReportStarted& report) {
   commands.push_back(DropStepsBeyond{report.resumed_step});
   commands.push_back(PublishEvent{"resumed", fmt::format("from step {} of {}", report.resumed_step, report.steps)});
   if (report.resumed_step < newest_) {
-    commands.push_back(PublishEvent{"steps_lost", fmt::format("steps {} to {} were complete and are executed again", report.resumed_step + 1, newest_)});
+    commands.push_back(PublishEvent{"steps_lost", fmt::format("steps {} to {} were complete and are executed again",
+                                                              report.resumed_step + 1, newest_)});
   }
   published_ = report.resumed_step;
   newest_ = std::max(newest_, report.resumed_step);

@@ -1,5 +1,5 @@
-// What the run has achieved, across attempts: every step and evaluation is published once, and a restart that goes back behind a
-// step which a rank had reported complete is recorded as a loss.
+// What the run has achieved, across attempts: every step and evaluation is published once, and a restart that goes back
+// behind a step which a rank had reported complete is recorded as a loss.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace ftl {
 class RunLedger {
  public:
   void begin_attempt();
-  std::vector<Command> started(const ReportStarted& report);   // of any rank; the first of an attempt counts
+  std::vector<Command> started(const ReportStarted& report);  // of any rank; the first of an attempt counts
   std::vector<Command> step_completed(const ReportStep& report);
   std::vector<Command> evaluated(const ReportEvaluation& report);
 
@@ -20,7 +20,7 @@ class RunLedger {
   std::int64_t steps() const { return steps_; }         // of the whole run, 0 = not known yet
 
  private:
-  bool resumed_ = false;          // this attempt has said where it begins
+  bool resumed_ = false;  // this attempt has said where it begins
   std::int64_t published_ = 0;
   std::int64_t newest_ = 0;
   std::int64_t newest_evaluation_ = -1;

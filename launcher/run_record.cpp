@@ -16,8 +16,12 @@ std::string to_json(const RunRecord& record) {
                      {"platform", record.platform},
                      {"inputs_hash", record.inputs_hash},
                      {"identity", run_identity(record.config, record.inputs_hash)},
-                     {"placement", {{"engine", placement.engine}, {"backend", placement.backend}, {"world_size", placement.world},
-                                    {"ranks_per_node", placement.ranks_per_node}, {"threads_per_rank", placement.threads_per_rank}}},
+                     {"placement",
+                      {{"engine", placement.engine},
+                       {"backend", placement.backend},
+                       {"world_size", placement.world},
+                       {"ranks_per_node", placement.ranks_per_node},
+                       {"threads_per_rank", placement.threads_per_rank}}},
                      {"injected", record.injected},
                      {"config", Json::parse(to_json(record.config))}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -41,6 +45,8 @@ Result<RunRecord> run_record_from_json(const std::string& text) {
   }
 }
 
-std::string run_identity(const RunConfig& config, const std::string& inputs_hash) { return identity_of(config) + "-" + inputs_hash; }
+std::string run_identity(const RunConfig& config, const std::string& inputs_hash) {
+  return identity_of(config) + "-" + inputs_hash;
+}
 
 }  // namespace ftl

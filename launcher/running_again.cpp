@@ -21,7 +21,8 @@ std::optional<Failure> identity_change(const PreviousRun& previous, const NewRun
     changed.push_back("the contents of data, tokenizer or model files");
   }
   if (changed.empty()) return std::nullopt;
-  return Failure{FaultKind::run_identity_changed, "this directory holds another run; changed since: " + joined(changed), now.config.output_dir, ""};
+  return Failure{FaultKind::run_identity_changed, "this directory holds another run; changed since: " + joined(changed),
+                 now.config.output_dir, ""};
 }
 
 StartDecision after_verdict(const PreviousRun& previous, const NewRun& now) {
@@ -30,10 +31,12 @@ StartDecision after_verdict(const PreviousRun& previous, const NewRun& now) {
   if (previous.injected != now.injected) changed.push_back("the faults planted by --inject");
   if (previous.last_verdict_retryable || !changed.empty() || now.config.resume == "force") {
     const std::string since = changed.empty() ? "nothing changed since" : "changed since: " + joined(changed);
-    return {StartMode::resume, fmt::format("the run ended at step {} by {}; {}", previous.step, name, since), std::nullopt};
+    return {StartMode::resume, fmt::format("the run ended at step {} by {}; {}", previous.step, name, since),
+            std::nullopt};
   }
   return refused({FaultKind::not_retryable_again,
-                  fmt::format("the run ended at step {} by {}, which a retry cannot mend, and nothing changed since", previous.step, name),
+                  fmt::format("the run ended at step {} by {}, which a retry cannot mend, and nothing changed since",
+                              previous.step, name),
                   now.config.output_dir, previous.last_fix + " (`--resume force` tries all the same)"});
 }
 
@@ -42,14 +45,16 @@ StartDecision after_verdict(const PreviousRun& previous, const NewRun& now) {
 StartDecision decide_start(const std::optional<PreviousRun>& previous, const NewRun& now) {
   if (!previous) return {StartMode::fresh, "", std::nullopt};
   if (now.config.resume == "never") {
-    return {StartMode::start_over, fmt::format("the run at step {} is set aside; starting over", previous->step), std::nullopt};
+    return {StartMode::start_over, fmt::format("the run at step {} is set aside; starting over", previous->step),
+            std::nullopt};
   }
   if (auto failure = identity_change(*previous, now)) return refused(*failure);
   if (previous->state == "finished") {
     return {StartMode::already_finished, fmt::format("this run is finished (step {})", previous->step), std::nullopt};
   }
   if (previous->state == "failed" && previous->last_verdict) return after_verdict(*previous, now);
-  return {StartMode::resume, fmt::format("resuming a run that was interrupted at step {}", previous->step), std::nullopt};
+  return {StartMode::resume, fmt::format("resuming a run that was interrupted at step {}", previous->step),
+          std::nullopt};
 }
 
 }  // namespace ftl

@@ -69,7 +69,7 @@ struct Supervisor::Impl {
   // Where in its life the run is.
   State state = State::running;
   Teardown stage = Teardown::killing;
-  TimePoint deadline;     // of the teardown's stage, or of the backoff
+  TimePoint deadline;  // of the teardown's stage, or of the backoff
   std::optional<TimePoint> trouble_since;
   std::optional<TimePoint> mismatch_since;
   Outcome outcome;
@@ -80,14 +80,18 @@ struct Supervisor::Impl {
   std::vector<Command> commands;
 
   template <class C>
-  void emit(C command) { commands.emplace_back(std::move(command)); }
+  void emit(C command) {
+    commands.emplace_back(std::move(command));
+  }
   void emit_all(std::vector<Command> more) { std::move(more.begin(), more.end(), std::back_inserter(commands)); }
   RankFacts* find(Rank rank) {
     return rank.value >= 0 && rank.value < options.world.value ? &ranks[static_cast<std::size_t>(rank.value)] : nullptr;
   }
 
   void begin_attempt(TimePoint now);
-  void trouble(TimePoint now) { if (!trouble_since) trouble_since = now; }
+  void trouble(TimePoint now) {
+    if (!trouble_since) trouble_since = now;
+  }
 
   // One overload an event; only events of the present attempt come here.
   void take(const EngineStarted& event, TimePoint) { engine.pid = event.pid; }
@@ -127,7 +131,8 @@ struct Supervisor::Impl {
   int exit_code_of_signal() const { return signals < 2 ? 5 : signal_name == "SIGTERM" ? 143 : 130; }
 };
 
-// ---- the life of an attempt -------------------------------------------------------------------------------------------------
+// ---- the life of an attempt
+// -------------------------------------------------------------------------------------------------
 
 void Supervisor::Impl::begin_attempt(TimePoint now) {
   ranks.assign(static_cast<std::size_t>(options.world.value), RankFacts{});
@@ -152,21 +157,28 @@ void Supervisor::Impl::begin_attempt(TimePoint now) {
 }
 
 bool Supervisor::Impl::concerns_present_attempt(const Event& event) const {
-  return std::visit([&](const auto& e) {
-    if constexpr (requires { e.attempt; }) return e.attempt == attempt && (state == State::running || state == State::tearing_down);
-    else return true;
-  }, event);
+  return std::visit(
+      [&](const auto& e) {
+        if constexpr (requires { e.attempt; })
+          return e.attempt == attempt && (state == State::running || state == State::tearing_down);
+        else
+          return true;
+      },
+      event);
 }
 
 bool Supervisor::Impl::all_ended_well() const {
-  return std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.finished && (rank.exit || rank.keeper_lost); });
+  return std::all_of(ranks.begin(), ranks.end(),
+                     [](const RankFacts& rank) { return rank.finished && (rank.exit || rank.keeper_lost); });
 }
 
 bool Supervisor::Impl::only_library_errors() const {
-  return std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) {
-    if (rank.failure) return rank.failure->failure.kind == FaultKind::communication_failure;
-    return !rank.exit && !rank.keeper_lost;
-  }) && !engine.exit;
+  return std::all_of(ranks.begin(), ranks.end(),
+                     [](const RankFacts& rank) {
+                       if (rank.failure) return rank.failure->failure.kind == FaultKind::communication_failure;
+                       return !rank.exit && !rank.keeper_lost;
+                     }) &&
+         !engine.exit;
 }
 
 void Supervisor::Impl::advance(TimePoint now) {
@@ -183,14 +195,16 @@ void Supervisor::Impl::advance(TimePoint now) {
 }
 
 void Supervisor::Impl::end_well(TimePoint now) {
-  const bool stopped = std::any_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.finished->stopped; });
+  const bool stopped =
+      std::any_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.finished->stopped; });
   if (stopped) {
     if (signals == 0) signal_name = "a signal that was sent to a rank";
     Evidence known = evidence(now);
     known.stop_reason = signal_name;
     known.engine.exit.reset();  // it may end as soon as its ranks have
     publish(classify(known));
-    outcome = {false, true, Duration{}, 5, fmt::format("stopped on request after step {}; the same command resumes", ledger.newest_step())};
+    outcome = {false, true, Duration{}, 5,
+               fmt::format("stopped on request after step {}; the same command resumes", ledger.newest_step())};
   } else {
     outcome = {false, true, Duration{}, 0, fmt::format("finished: {} steps", ledger.newest_step())};
   }
@@ -201,7 +215,8 @@ void Supervisor::Impl::end_well(TimePoint now) {
   if (gone) leave_attempt(now);
 }
 
-// ---- judging ----------------------------------------------------------------------------------------------------------------
+// ---- judging
+// ----------------------------------------------------------------------------------------------------------------
 
 std::int64_t Supervisor::Impl::trainable() const {
   std::int64_t parameters = 0;
@@ -248,7 +263,8 @@ void Supervisor::Impl::judge(TimePoint now) {
   tear_down(now);
 }
 
-// ---- teardown ---------------------------------------------------------------------------------------------------------------
+// ---- teardown
+// ---------------------------------------------------------------------------------------------------------------
 
 void Supervisor::Impl::tear_down(TimePoint now) {
   state = State::tearing_down;
@@ -266,9 +282,12 @@ void Supervisor::Impl::destroy(TimePoint now) {
 void Supervisor::Impl::advance_teardown(TimePoint now) {
   if (gone) return leave_attempt(now);
   if (stage == Teardown::killing) {
-    const bool confirmed = std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.exit.has_value(); });
+    const bool confirmed =
+        std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.exit.has_value(); });
     // A keeper that is lost or never came confirms nothing; when only such are left, waiting for them is in vain.
-    const bool owed = std::any_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.connected && !rank.keeper_lost && !rank.exit; });
+    const bool owed = std::any_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) {
+      return rank.connected && !rank.keeper_lost && !rank.exit;
+    });
     if (confirmed) {
       stage = Teardown::dismissed;
       deadline = now + options.teardown_limit;
@@ -288,7 +307,8 @@ void Supervisor::Impl::leave_attempt(TimePoint now) {
     return;
   }
   if (signals > 0 && !outcome.complete) {
-    return finish(exit_code_of_signal(), fmt::format("stopped by {} after step {}; the same command resumes", signal_name, ledger.newest_step()));
+    return finish(exit_code_of_signal(), fmt::format("stopped by {} after step {}; the same command resumes",
+                                                     signal_name, ledger.newest_step()));
   }
   finish(signals > 1 && outcome.exit_code == 5 ? exit_code_of_signal() : outcome.exit_code, outcome.message);
 }
@@ -299,7 +319,8 @@ void Supervisor::Impl::finish(int exit_code, std::string message) {
   emit(Finish{exit_code, std::move(message)});
 }
 
-// ---- events -----------------------------------------------------------------------------------------------------------------
+// ---- events
+// -----------------------------------------------------------------------------------------------------------------
 
 void Supervisor::Impl::take(const EngineExited& event, TimePoint now) {
   engine.exit = event.status;
@@ -362,11 +383,14 @@ void Supervisor::Impl::take(const RankExited& event, TimePoint now) {
   watchdog.gone(event.rank);
   if (state != State::running) return;
   const ExitStatus& status = event.evidence.status;
-  if (!rank->finished) trouble(now);
+  if (!rank->finished)
+    trouble(now);
   else if (status.signalled || status.code != 0) {
     // Its work was done and reported, so nobody needs it any more.
-    emit(PublishEvent{"ended_after_finishing", status.signalled ? fmt::format("by signal {}", status.code) : fmt::format("with code {}", status.code),
-                      event.rank.value});
+    emit(PublishEvent{
+        "ended_after_finishing",
+        status.signalled ? fmt::format("by signal {}", status.code) : fmt::format("with code {}", status.code),
+        event.rank.value});
   }
 }
 
@@ -380,7 +404,8 @@ void Supervisor::Impl::take(const StopRequested& event, TimePoint now) {
   signal_name = event.reason;
   emit(PublishEvent{"stop_requested", event.reason});
   if (state == State::backing_off) {
-    return finish(exit_code_of_signal(), fmt::format("stopped by {} after step {}; the same command resumes", signal_name, ledger.newest_step()));
+    return finish(exit_code_of_signal(), fmt::format("stopped by {} after step {}; the same command resumes",
+                                                     signal_name, ledger.newest_step()));
   }
   if (state != State::running) return;
   if (signals == 1 && started_ranks > 0) return emit(StopRanks{attempt});
@@ -390,14 +415,17 @@ void Supervisor::Impl::take(const StopRequested& event, TimePoint now) {
 void Supervisor::Impl::take(const Tick&, TimePoint now) {
   if (state != State::running) return;
   alarms = watchdog.tick(now);
-  if (!calls.find_mismatch(trainable())) mismatch_since.reset();
-  else if (!mismatch_since) mismatch_since = now;
+  if (!calls.find_mismatch(trainable()))
+    mismatch_since.reset();
+  else if (!mismatch_since)
+    mismatch_since = now;
   const bool confirmed = mismatch_since && now - *mismatch_since >= mismatch_confirmed_after;
   // A watchdog's limit has passed or a difference has lasted: nothing is won by settling once more.
   if (confirmed || (!alarms.empty() && !trouble_since)) judge(now);
 }
 
-// ---- reports ----------------------------------------------------------------------------------------------------------------
+// ---- reports
+// ----------------------------------------------------------------------------------------------------------------
 
 void Supervisor::Impl::hear(RankFacts& rank, const ReportStarted& report, TimePoint) {
   if (rank.pid == 0) rank.pid = report.pid;
@@ -413,7 +441,9 @@ void Supervisor::Impl::hear(RankFacts& rank, const ReportStep& report, TimePoint
   emit_all(ledger.step_completed(report));
 }
 
-void Supervisor::Impl::hear(RankFacts&, const ReportEvaluation& report, TimePoint) { emit_all(ledger.evaluated(report)); }
+void Supervisor::Impl::hear(RankFacts&, const ReportEvaluation& report, TimePoint) {
+  emit_all(ledger.evaluated(report));
+}
 
 void Supervisor::Impl::hear(RankFacts& rank, const ReportCheckpoint& report, TimePoint) {
   emit(PublishEvent{"checkpoint", fmt::format("step {} in {}", report.step, report.directory), rank.rank.value});
@@ -436,7 +466,8 @@ void Supervisor::Impl::hear(RankFacts& rank, const ReportFinished& report, TimeP
   watchdog.finished(rank.rank, now);
 }
 
-// ---- the contract -----------------------------------------------------------------------------------------------------------
+// ---- the contract
+// -----------------------------------------------------------------------------------------------------------
 
 Supervisor::Supervisor(SupervisorOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Supervisor::~Supervisor() = default;
@@ -464,17 +495,25 @@ RunStatus Supervisor::status() const {
   status.verdicts = run.verdicts;
   const int code = run.outcome.exit_code;
   const bool recovering = run.attempt != run.options.first_attempt || run.state == State::backing_off;
-  if (run.state == State::done) status.state = code == 0 ? RunState::finished : code == 5 || code == 130 || code == 143 ? RunState::stopped : RunState::failed;
-  else if (run.state != State::running) status.state = run.outcome.complete ? RunState::running : RunState::recovering;
-  else if (run.started_ranks >= run.options.world.value) status.state = RunState::running;
-  else status.state = recovering ? RunState::recovering : RunState::starting;
+  if (run.state == State::done)
+    status.state = code == 0                                 ? RunState::finished
+                   : code == 5 || code == 130 || code == 143 ? RunState::stopped
+                                                             : RunState::failed;
+  else if (run.state != State::running)
+    status.state = run.outcome.complete ? RunState::running : RunState::recovering;
+  else if (run.started_ranks >= run.options.world.value)
+    status.state = RunState::running;
+  else
+    status.state = recovering ? RunState::recovering : RunState::starting;
   for (const RankFacts& rank : run.ranks) {
-    RankStatus line{rank.rank, rank.node, rank.pid, rank.keeper_pid, run.steps_of_ranks[static_cast<std::size_t>(rank.rank.value)]};
+    RankStatus line{rank.rank, rank.node, rank.pid, rank.keeper_pid,
+                    run.steps_of_ranks[static_cast<std::size_t>(rank.rank.value)]};
     if (const RingSnapshot* ring = ring_of(rank)) {
       line.phase = ring->phase;
       line.collective = ring->collectives_started;
     }
-    const bool alarmed = std::any_of(run.alarms.begin(), run.alarms.end(), [&](const Alarm& alarm) { return alarm.rank == rank.rank; });
+    const bool alarmed =
+        std::any_of(run.alarms.begin(), run.alarms.end(), [&](const Alarm& alarm) { return alarm.rank == rank.rank; });
     line.healthy = !alarmed && !rank.failure && !rank.keeper_lost && (!rank.exit || rank.finished.has_value());
     status.ranks.push_back(std::move(line));
   }

@@ -1,14 +1,14 @@
-// The heart of the launcher, and pure: Supervisor::on(event, now) returns commands. No clock, no file, no socket, no process in
-// it; the Asio shell turns sockets, exits, timers and signals into events and carries the commands out. Simulation and the real
-// launcher run the very same object.
+// The heart of the launcher, and pure: Supervisor::on(event, now) returns commands. No clock, no file, no socket, no
+// process in it; the Asio shell turns sockets, exits, timers and signals into events and carries the commands out.
+// Simulation and the real launcher run the very same object.
 //
 //   starting -> running -> tearing_down -> (backing_off -> starting) | finished | failed | stopped
 //
-// A new attempt is commanded only when every keeper of the old one has confirmed that its rank is dead and reaped, or the
-// teardown deadline has passed and the shell was commanded to kill engine and keepers outright.
+// A new attempt is commanded only when every keeper of the old one has confirmed that its rank is dead and reaped, or
+// the teardown deadline has passed and the shell was commanded to kill engine and keepers outright.
 //
-// Events of another attempt than the present one are ignored. Several things that go wrong at once are one failure: the first
-// of them opens a short time of settling, and then all that is known is judged together (launcher/classifier.h).
+// Events of another attempt than the present one are ignored. Several things that go wrong at once are one failure: the
+// first of them opens a short time of settling, and then all that is known is judged together (launcher/classifier.h).
 #pragma once
 
 #include <cstdint>
@@ -28,39 +28,107 @@
 
 namespace ftl {
 
-// ---- events -----------------------------------------------------------------------------------------------------------
-struct EngineStarted { Attempt attempt; std::int32_t pid; };
-struct EngineExited { Attempt attempt; ExitStatus status; std::vector<std::string> last_lines; };
-struct KeeperConnected { Attempt attempt; Rank rank; std::string node; std::int32_t keeper_pid; };
-struct KeeperLost { Attempt attempt; Rank rank; std::string why; };        // connection ended before the keeper was dismissed
-struct RankStarted { Attempt attempt; Rank rank; std::int32_t pid; };
-struct RankPulse { Attempt attempt; Rank rank; Pulse pulse; };
-struct RankReported { Attempt attempt; Rank rank; RankReport report; };
-struct RankExited { Attempt attempt; Rank rank; ExitEvidence evidence; };  // the rank is dead and reaped: its teardown is confirmed
-struct AttemptGone { Attempt attempt; };      // the shell has seen the end of engine and of every keeper (after Dismiss or DestroyAttempt)
-struct StopRequested { int count; std::string reason; };   // first or second SIGINT/SIGTERM; "SIGINT"
-struct Tick {};                                // every 50 ms
-using Event = std::variant<EngineStarted, EngineExited, KeeperConnected, KeeperLost, RankStarted, RankPulse, RankReported, RankExited,
-                           AttemptGone, StopRequested, Tick>;
+// ---- events
+// -----------------------------------------------------------------------------------------------------------
+struct EngineStarted {
+  Attempt attempt;
+  std::int32_t pid;
+};
+struct EngineExited {
+  Attempt attempt;
+  ExitStatus status;
+  std::vector<std::string> last_lines;
+};
+struct KeeperConnected {
+  Attempt attempt;
+  Rank rank;
+  std::string node;
+  std::int32_t keeper_pid;
+};
+struct KeeperLost {
+  Attempt attempt;
+  Rank rank;
+  std::string why;
+};  // connection ended before the keeper was dismissed
+struct RankStarted {
+  Attempt attempt;
+  Rank rank;
+  std::int32_t pid;
+};
+struct RankPulse {
+  Attempt attempt;
+  Rank rank;
+  Pulse pulse;
+};
+struct RankReported {
+  Attempt attempt;
+  Rank rank;
+  RankReport report;
+};
+struct RankExited {
+  Attempt attempt;
+  Rank rank;
+  ExitEvidence evidence;
+};  // the rank is dead and reaped: its teardown is confirmed
+struct AttemptGone {
+  Attempt attempt;
+};  // the shell has seen the end of engine and of every keeper (after Dismiss or DestroyAttempt)
+struct StopRequested {
+  int count;
+  std::string reason;
+};               // first or second SIGINT/SIGTERM; "SIGINT"
+struct Tick {};  // every 50 ms
+using Event = std::variant<EngineStarted, EngineExited, KeeperConnected, KeeperLost, RankStarted, RankPulse,
+                           RankReported, RankExited, AttemptGone, StopRequested, Tick>;
 
-// ---- commands ---------------------------------------------------------------------------------------------------------
-// The shell picks the newest complete state (hot or durable, on a consistent set) except what lies under a path in `pass_over`
+// ---- commands
+// --------------------------------------------------------------------------------------------------------- The shell
+// picks the newest complete state (hot or durable, on a consistent set) except what lies under a path in `pass_over`
 // (checkpoints that ranks found damaged), writes the spec and starts the engine.
-struct StartAttempt { Attempt attempt; std::int32_t micro_batch; std::vector<FaultSpec> faults; std::vector<std::string> pass_over{}; };
-struct StopRanks { Attempt attempt; };         // keepers send SIGTERM to their ranks: finish the step, checkpoint, leave
-struct KillRanks { Attempt attempt; };         // keepers SIGKILL the rank's process group, reap, confirm by RankExited
-struct DismissKeepers { Attempt attempt; };    // every rank is dead: keepers may exit
-struct DestroyAttempt { Attempt attempt; };    // the deadline has passed: the shell kills engine, keepers and ranks by pid
-struct PublishVerdict { Verdict verdict; };    // verdicts/<n>.json, events.jsonl, terminal
-struct PublishEvent { std::string name; std::string detail; std::int32_t rank = -1; };   // events.jsonl
-struct PublishStep { ReportStep step; };       // metrics.jsonl and progress, once a step (from the first rank that reports it)
-struct PublishEvaluation { ReportEvaluation evaluation; };
-struct DropStepsBeyond { std::int64_t step; }; // a resume: metrics.jsonl lines beyond the restored step are dropped
-struct Finish { int exit_code; std::string message; };   // after everything is gone
-using Command = std::variant<StartAttempt, StopRanks, KillRanks, DismissKeepers, DestroyAttempt, PublishVerdict, PublishEvent,
-                             PublishStep, PublishEvaluation, DropStepsBeyond, Finish>;
+struct StartAttempt {
+  Attempt attempt;
+  std::int32_t micro_batch;
+  std::vector<FaultSpec> faults;
+  std::vector<std::string> pass_over{};
+};
+struct StopRanks {
+  Attempt attempt;
+};  // keepers send SIGTERM to their ranks: finish the step, checkpoint, leave
+struct KillRanks {
+  Attempt attempt;
+};  // keepers SIGKILL the rank's process group, reap, confirm by RankExited
+struct DismissKeepers {
+  Attempt attempt;
+};  // every rank is dead: keepers may exit
+struct DestroyAttempt {
+  Attempt attempt;
+};  // the deadline has passed: the shell kills engine, keepers and ranks by pid
+struct PublishVerdict {
+  Verdict verdict;
+};  // verdicts/<n>.json, events.jsonl, terminal
+struct PublishEvent {
+  std::string name;
+  std::string detail;
+  std::int32_t rank = -1;
+};  // events.jsonl
+struct PublishStep {
+  ReportStep step;
+};  // metrics.jsonl and progress, once a step (from the first rank that reports it)
+struct PublishEvaluation {
+  ReportEvaluation evaluation;
+};
+struct DropStepsBeyond {
+  std::int64_t step;
+};  // a resume: metrics.jsonl lines beyond the restored step are dropped
+struct Finish {
+  int exit_code;
+  std::string message;
+};  // after everything is gone
+using Command = std::variant<StartAttempt, StopRanks, KillRanks, DismissKeepers, DestroyAttempt, PublishVerdict,
+                             PublishEvent, PublishStep, PublishEvaluation, DropStepsBeyond, Finish>;
 
-// ---- status (schema ftlaunch.status/1) ----------------------------------------------------------------------------------
+// ---- status (schema ftlaunch.status/1)
+// ----------------------------------------------------------------------------------
 enum class RunState : std::uint8_t { starting, running, recovering, finished, failed, stopped };
 std::string_view name_of(RunState state);
 struct RankStatus {
@@ -88,7 +156,7 @@ struct SupervisorOptions {
   RecoveryConfig recovery;
   std::int32_t micro_batch = 1;
   std::vector<FaultSpec> faults;
-  Attempt first_attempt{1};                    // attempts are numbered through the life of the run directory
+  Attempt first_attempt{1};  // attempts are numbered through the life of the run directory
   Duration teardown_limit = std::chrono::seconds(3);
 };
 

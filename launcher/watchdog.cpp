@@ -18,10 +18,13 @@ double in_seconds(Duration value) { return std::chrono::duration<double>(value).
 
 auto progress_of(const Pulse& pulse) {
   const RingSnapshot& ring = pulse.ring;
-  return std::tuple(pulse.ring_readable, ring.entries, ring.heartbeat, ring.phase, ring.collectives_started, ring.collectives_completed);
+  return std::tuple(pulse.ring_readable, ring.entries, ring.heartbeat, ring.phase, ring.collectives_started,
+                    ring.collectives_completed);
 }
 
-bool is_slow_phase(Phase phase) { return phase == Phase::checkpoint || phase == Phase::evaluate || phase == Phase::finalize; }
+bool is_slow_phase(Phase phase) {
+  return phase == Phase::checkpoint || phase == Phase::evaluate || phase == Phase::finalize;
+}
 
 bool in_collective(const Pulse& pulse) {
   return pulse.ring_readable && pulse.ring.collectives_started > pulse.ring.collectives_completed;
@@ -29,7 +32,8 @@ bool in_collective(const Pulse& pulse) {
 
 }  // namespace
 
-Watchdog::Watchdog(const WatchdogConfig& config, WorldSize world) : config_(config), ranks_(static_cast<std::size_t>(world.value)) {}
+Watchdog::Watchdog(const WatchdogConfig& config, WorldSize world)
+    : config_(config), ranks_(static_cast<std::size_t>(world.value)) {}
 
 void Watchdog::begin_attempt(TimePoint now) {
   std::fill(ranks_.begin(), ranks_.end(), Watched{});
@@ -96,7 +100,8 @@ Duration Watchdog::deadline() const {
 bool Watchdog::waits_for_a_peer(const Watched& rank) const {
   if (!in_collective(rank.pulse)) return false;
   return std::any_of(ranks_.begin(), ranks_.end(), [&](const Watched& peer) {
-    return !peer.has_pulse || !peer.pulse.ring_readable || peer.pulse.ring.collectives_started < rank.pulse.ring.collectives_started;
+    return !peer.has_pulse || !peer.pulse.ring_readable ||
+           peer.pulse.ring.collectives_started < rank.pulse.ring.collectives_started;
   });
 }
 
@@ -114,7 +119,8 @@ Duration Watchdog::limit_of_first_step(const Watched& rank) const {
     longest = std::max(longest.value_or(Duration{}), peer.progress_at - *peer.left_init_at);
   }
   if (!longest) return start;
-  return std::min(start, std::max(seconds(2 * config_.stuck_floor_seconds), seconds(config_.stuck_step_factor * in_seconds(*longest))));
+  return std::min(start, std::max(seconds(2 * config_.stuck_floor_seconds),
+                                  seconds(config_.stuck_step_factor * in_seconds(*longest))));
 }
 
 Duration Watchdog::limit_of(const Watched& rank, TimePoint now) const {
@@ -140,7 +146,9 @@ std::optional<Alarm> Watchdog::judge(Rank number, const Watched& rank, TimePoint
   if (!rank.has_pulse || waits_for_a_peer(rank)) return std::nullopt;
   const Duration limit = limit_of(rank, now);
   if (now - rank.progress_at <= limit) return std::nullopt;
-  const AlarmCause cause = rank.finished ? AlarmCause::not_exited : rank.pulse.ring_readable ? AlarmCause::no_progress : AlarmCause::not_started;
+  const AlarmCause cause = rank.finished              ? AlarmCause::not_exited
+                           : rank.pulse.ring_readable ? AlarmCause::no_progress
+                                                      : AlarmCause::not_started;
   return Alarm{number, cause, rank.progress_at, limit};
 }
 

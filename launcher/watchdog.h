@@ -1,6 +1,6 @@
-// Tells a rank that is stuck from one that waits or is merely slow. A rank that sits in a collective which a peer has not started
-// only waits: the peer owes progress, and only ranks that owe progress have a deadline. Progress is what the flight recorder shows
-// (phases, collectives, heartbeats), seen from outside, so a rank need not be able to speak.
+// Tells a rank that is stuck from one that waits or is merely slow. A rank that sits in a collective which a peer has
+// not started only waits: the peer owes progress, and only ranks that owe progress have a deadline. Progress is what
+// the flight recorder shows (phases, collectives, heartbeats), seen from outside, so a rank need not be able to speak.
 //
 // Pure: time comes with every call. Intervals in which nobody looked (the launcher itself was suspended) do not count.
 #pragma once
@@ -56,7 +56,7 @@ class Watchdog {
   struct Watched {
     bool connected = false, started = false, finished = false, gone = false;
     bool has_pulse = false;
-    Pulse pulse;                  // the newest
+    Pulse pulse;  // the newest
     TimePoint pulse_at;
     TimePoint progress_at;
     double cpu_at_progress = 0;

@@ -17,7 +17,8 @@ StepPlan plan_step(WorldSize world, std::int32_t ranks_per_node, std::int64_t le
   StepPlan plan{leaves, count, {}};
   const std::int64_t bytes = count * static_cast<std::int64_t>(sizeof(float));
   for (std::int32_t i = 0; i < world.value; ++i) {
-    plan.ranks.push_back({Rank{i}, "local-" + std::to_string(i / ranks_per_node), leaves_of(Rank{i}, world, leaves), {}, 0, 0});
+    plan.ranks.push_back(
+        {Rank{i}, "local-" + std::to_string(i / ranks_per_node), leaves_of(Rank{i}, world, leaves), {}, 0, 0});
   }
   for (const NodeTransfer& transfer : exact_sum_transfers(world, leaves)) {
     add(plan.ranks[static_cast<std::size_t>(transfer.from.value)], Kind::send, transfer.to, bytes);

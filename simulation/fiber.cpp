@@ -35,8 +35,8 @@ constexpr std::size_t stack_bytes = 1 << 20;  // touched pages only are real
 thread_local Fiber* starting = nullptr;
 
 // The sanitizers follow stacks and threads; they must be told when either changes under them.
-void announce_switch([[maybe_unused]] void** fake_stack, [[maybe_unused]] const void* stack, [[maybe_unused]] std::size_t bytes,
-                     [[maybe_unused]] void* tsan_fiber) {
+void announce_switch([[maybe_unused]] void** fake_stack, [[maybe_unused]] const void* stack,
+                     [[maybe_unused]] std::size_t bytes, [[maybe_unused]] void* tsan_fiber) {
 #ifdef FTL_ASAN_FIBERS
   __sanitizer_start_switch_fiber(fake_stack, stack, bytes);
 #endif
@@ -45,7 +45,8 @@ void announce_switch([[maybe_unused]] void** fake_stack, [[maybe_unused]] const 
 #endif
 }
 
-void announce_arrival([[maybe_unused]] void* fake_stack, [[maybe_unused]] const void** from, [[maybe_unused]] std::size_t* bytes) {
+void announce_arrival([[maybe_unused]] void* fake_stack, [[maybe_unused]] const void** from,
+                      [[maybe_unused]] std::size_t* bytes) {
 #ifdef FTL_ASAN_FIBERS
   __sanitizer_finish_switch_fiber(fake_stack, from, bytes);
 #endif
@@ -54,7 +55,8 @@ void announce_arrival([[maybe_unused]] void* fake_stack, [[maybe_unused]] const 
 }  // namespace
 
 Fiber::Fiber(std::function<void()> body) : body_(std::move(body)) {
-  void* memory = ::mmap(nullptr, page + stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  void* memory = ::mmap(nullptr, page + stack_bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
   stack_ = static_cast<std::byte*>(memory);
   ::mprotect(stack_, page, PROT_NONE);  // an overflow is a fault, not another fiber's data

@@ -31,7 +31,7 @@ class Fiber {
   ucontext_t outside_{};
   const void* outside_stack_ = nullptr;  // for AddressSanitizer
   std::size_t outside_bytes_ = 0;
-  void* tsan_inside_ = nullptr;          // for ThreadSanitizer
+  void* tsan_inside_ = nullptr;  // for ThreadSanitizer
   void* tsan_outside_ = nullptr;
   std::exception_ptr thrown_;
   bool ended_ = false;

@@ -17,7 +17,9 @@ struct RankEnds {
 }  // namespace
 
 World::World(WorldSize size, LinkModel link, OnMismatch on_mismatch)
-    : size_(size), links_(size, {on_mismatch, std::move(link), [this] { return now_; }}), seats_(static_cast<std::size_t>(size.value)) {
+    : size_(size),
+      links_(size, {on_mismatch, std::move(link), [this] { return now_; }}),
+      seats_(static_cast<std::size_t>(size.value)) {
   for (std::int32_t r = 0; r < size.value; ++r) {
     seat(Rank{r}).clock = std::make_unique<VirtualClock>(*this, Rank{r});
     seat(Rank{r}).communicator = links_.communicator(Rank{r});

@@ -1,5 +1,5 @@
-// All ranks of a world in one thread: each is a fiber, time is virtual, links are a function. Whoever sleeps gives way to the
-// rank that wakes first, so the same inputs give the same history, and thirty seconds of waiting take no time.
+// All ranks of a world in one thread: each is a fiber, time is virtual, links are a function. Whoever sleeps gives way
+// to the rank that wakes first, so the same inputs give the same history, and thirty seconds of waiting take no time.
 #pragma once
 
 #include <cstdint>
@@ -31,12 +31,13 @@ class World {
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
-  // The rank ends at this time as if killed: it does nothing from then on, nobody is told, what it had started and nobody had
-  // received is gone. Before run().
+  // The rank ends at this time as if killed: it does nothing from then on, nobody is told, what it had started and
+  // nobody had received is gone. Before run().
   void lose(Rank rank, TimePoint when);
 
-  // Runs `body` once for each rank, up to virtual time `limit`. Returns how each rank ended. An exception of a body leaves run().
-  // The stack of a rank that ended early is unwound at that moment; time stands still for it from then on.
+  // Runs `body` once for each rank, up to virtual time `limit`. Returns how each rank ended. An exception of a body
+  // leaves run(). The stack of a rank that ended early is unwound at that moment; time stands still for it from then
+  // on.
   std::vector<Ending> run(const std::function<void(Place)>& body, TimePoint limit = {std::chrono::hours(24 * 365)});
 
   TimePoint now() const { return now_; }
@@ -65,8 +66,8 @@ class World {
   std::vector<Seat> seats_;
 };
 
-// A rank's view of the world's time. Looking at it twice without sleeping in between takes a microsecond, so that a loop that
-// only polls makes time pass as it would on a real machine.
+// A rank's view of the world's time. Looking at it twice without sleeping in between takes a microsecond, so that a
+// loop that only polls makes time pass as it would on a real machine.
 class VirtualClock final : public Clock {
  public:
   VirtualClock(World& world, Rank rank) : world_(world), rank_(rank) {}

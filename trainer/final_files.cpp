@@ -13,7 +13,7 @@
 namespace ftl {
 namespace {
 
-constexpr std::size_t largest_companion = 256u << 20;   // tokenizer.json of large vocabularies
+constexpr std::size_t largest_companion = 256u << 20;  // tokenizer.json of large vocabularies
 
 Result<Done> replace_directory(Files& files, const std::string& directory, std::int32_t attempt,
                                const std::function<Result<Done>(const std::string&)>& fill) {
@@ -46,14 +46,15 @@ Result<Done> copy_file(Files& files, const std::string& from, const std::string&
 
 }  // namespace
 
-Result<Done> write_final_adapter(Files& files, const std::string& run_directory, Adapter& adapter, const RunConfig& config,
-                                 std::int32_t attempt) {
+Result<Done> write_final_adapter(Files& files, const std::string& run_directory, Adapter& adapter,
+                                 const RunConfig& config, std::int32_t attempt) {
   return replace_directory(files, run_directory + "/adapter", attempt, [&](const std::string& directory) {
     return write_peft_adapter(files, directory, adapter, config.model_name_or_path);
   });
 }
 
-Result<Done> write_final_model(Files& files, const std::string& run_directory, Llama& model, const RunConfig& config, std::int32_t attempt) {
+Result<Done> write_final_model(Files& files, const std::string& run_directory, Llama& model, const RunConfig& config,
+                               std::int32_t attempt) {
   return replace_directory(files, run_directory + "/model", attempt, [&](const std::string& directory) -> Result<Done> {
     std::vector<std::vector<std::uint16_t>> halves;
     halves.reserve(model.weights().size());
@@ -63,8 +64,10 @@ Result<Done> write_final_model(Files& files, const std::string& run_directory, L
       for (std::size_t i = 0; i < half.size(); ++i) half[i] = f32_to_bf16(weight.values[i]);
       tensors.push_back({weight.name, DType::bf16, weight.shape, std::as_bytes(std::span(half))});
     }
-    if (Result<Done> written = write_safetensors(files, directory + "/model.safetensors", std::move(tensors)); !written) return written;
-    for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}) {
+    if (Result<Done> written = write_safetensors(files, directory + "/model.safetensors", std::move(tensors)); !written)
+      return written;
+    for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+                             "special_tokens_map.json"}) {
       const std::string from = config.model_name_or_path + "/" + name;
       if (!files.exists(from)) continue;
       if (Result<Done> copied = copy_file(files, from, directory + "/" + name); !copied) return copied;

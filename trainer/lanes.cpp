@@ -5,8 +5,8 @@
 
 namespace ftl {
 
-Result<Lanes> Lanes::plan(Device& device, Llama& model, const Adapter* adapter, int lanes, int threads, std::int64_t max_rows,
-                          std::int64_t gradient_floats) {
+Result<Lanes> Lanes::plan(Device& device, Llama& model, const Adapter* adapter, int lanes, int threads,
+                          std::int64_t max_rows, std::int64_t gradient_floats) {
   assert(lanes >= 1 && threads >= 1);
   Lanes planned;
   planned.model_ = &model;
@@ -17,7 +17,8 @@ Result<Lanes> Lanes::plan(Device& device, Llama& model, const Adapter* adapter, 
     Result<std::unique_ptr<Stream>> stream = device.make_stream(threads_per_lane);
     if (!stream) return stream.error();
     lane.stream = std::move(*stream);
-    Result<std::unique_ptr<Workspace>> workspace = model.make_workspace(max_rows, gradient_floats > 0, adapter ? &adapter->shape() : nullptr);
+    Result<std::unique_ptr<Workspace>> workspace =
+        model.make_workspace(max_rows, gradient_floats > 0, adapter ? &adapter->shape() : nullptr);
     if (!workspace) return workspace.error();
     lane.workspace = std::move(*workspace);
     if (gradient_floats > 0) {
@@ -44,13 +45,15 @@ void Lanes::compute(Lane& lane, const Example& example, Work work) {
                              work == Work::loss_and_gradient ? lane.gradient.floats() : nullptr);
 }
 
-Result<Done> Lanes::run(std::span<const Example> set, std::span<const std::int64_t> indices, Work work, const std::function<void(std::size_t)>& begin,
+Result<Done> Lanes::run(std::span<const Example> set, std::span<const std::int64_t> indices, Work work,
+                        const std::function<void(std::size_t)>& begin,
                         const std::function<Result<Done>(std::size_t, const LeafResult&)>& consume) {
   for (std::size_t first = 0; first < indices.size(); first += lanes_.size()) {
     begin(first);
     const std::size_t group = std::min(lanes_.size(), indices.size() - first);
     auto compute_one = [&](std::int64_t lane, int) {
-      compute(lanes_[static_cast<std::size_t>(lane)], set[static_cast<std::size_t>(indices[first + static_cast<std::size_t>(lane)])], work);
+      compute(lanes_[static_cast<std::size_t>(lane)],
+              set[static_cast<std::size_t>(indices[first + static_cast<std::size_t>(lane)])], work);
     };
     pool_->parallel_for(static_cast<std::int64_t>(group), compute_one);
     for (std::size_t i = 0; i < group; ++i) {

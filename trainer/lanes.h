@@ -1,5 +1,6 @@
-// Lanes: how many sequences a rank works on at once (per_device_train_batch_size). Every lane has its own stream, workspace and
-// gradient, so memory grows with their number; results do not, for a leaf is computed alone and leaves are added in their order.
+// Lanes: how many sequences a rank works on at once (per_device_train_batch_size). Every lane has its own stream,
+// workspace and gradient, so memory grows with their number; results do not, for a leaf is computed alone and leaves
+// are added in their order.
 #pragma once
 
 #include <functional>
@@ -18,17 +19,18 @@ namespace ftl {
 class Lanes {
  public:
   // `gradient_floats` = 0 plans for evaluation only.
-  static Result<Lanes> plan(Device& device, Llama& model, const Adapter* adapter, int lanes, int threads, std::int64_t max_rows,
-                            std::int64_t gradient_floats);
+  static Result<Lanes> plan(Device& device, Llama& model, const Adapter* adapter, int lanes, int threads,
+                            std::int64_t max_rows, std::int64_t gradient_floats);
 
   struct LeafResult {
     LossSum loss;
-    const float* gradient = nullptr;   // device memory of the lane; null in evaluation. Valid until `consume` returns.
+    const float* gradient = nullptr;  // device memory of the lane; null in evaluation. Valid until `consume` returns.
   };
   enum class Work : std::uint8_t { loss, loss_and_gradient };
-  // Computes the examples `indices` of `set`, several at a time, and hands the results to `consume` in ascending order of position.
-  // `begin` is called before each group of leaves (progress, planted faults).
-  Result<Done> run(std::span<const Example> set, std::span<const std::int64_t> indices, Work work, const std::function<void(std::size_t)>& begin,
+  // Computes the examples `indices` of `set`, several at a time, and hands the results to `consume` in ascending order
+  // of position. `begin` is called before each group of leaves (progress, planted faults).
+  Result<Done> run(std::span<const Example> set, std::span<const std::int64_t> indices, Work work,
+                   const std::function<void(std::size_t)>& begin,
                    const std::function<Result<Done>(std::size_t, const LeafResult&)>& consume);
   Stream& first_stream() { return *lanes_.front().stream; }
   std::size_t count() const { return lanes_.size(); }
@@ -44,7 +46,7 @@ class Lanes {
   Llama* model_ = nullptr;
   const Adapter* adapter_ = nullptr;
   std::vector<Lane> lanes_;
-  std::unique_ptr<ThreadPool> pool_;   // one thread a lane
+  std::unique_ptr<ThreadPool> pool_;  // one thread a lane
   void compute(Lane& lane, const Example& example, Work work);
 };
 

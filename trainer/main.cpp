@@ -1,5 +1,5 @@
-// fttrain: one rank. It speaks upward only (reports on a pipe, the flight recorder in shared memory); the launcher acts on it as
-// on a process. A composition root: the only place outside simulation/ where a RankContext is built.
+// fttrain: one rank. It speaks upward only (reports on a pipe, the flight recorder in shared memory); the launcher acts
+// on it as on a process. A composition root: the only place outside simulation/ where a RankContext is built.
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -7,10 +7,10 @@
 #include <fstream>
 #include <sstream>
 
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include "comm/backend.h"
 #include "comm/solo_communicator.h"
@@ -31,8 +31,8 @@ void install_signals() {
   action.sa_handler = note_stop;
   action.sa_flags = SA_RESTART;
   ::sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGINT, SIG_IGN);    // a terminal's Ctrl-C is the launcher's business
-  ::signal(SIGPIPE, SIG_IGN);   // a lost keeper is noticed by PR_SET_PDEATHSIG, not by a write
+  ::signal(SIGINT, SIG_IGN);   // a terminal's Ctrl-C is the launcher's business
+  ::signal(SIGPIPE, SIG_IGN);  // a lost keeper is noticed by PR_SET_PDEATHSIG, not by a write
 }
 
 // Reports go to the keeper's pipe when there is a keeper; a rank started by hand prints them.
@@ -78,8 +78,10 @@ Result<TrainingOutcome> run_rank(const ProcessSpec& spec, Rank rank, FlightRecor
   if (!config) return config.error();
   Result<std::unique_ptr<Device>> device = make_cpu_device();
   if (!device) return device.error();
-  if (const std::string here = platform_of(**device); !spec.expected_platform.empty() && here != spec.expected_platform) {
-    return Failure{FaultKind::platform_changed, fmt::format("this node has {}, the run was started with {}", here, spec.expected_platform),
+  if (const std::string here = platform_of(**device);
+      !spec.expected_platform.empty() && here != spec.expected_platform) {
+    return Failure{FaultKind::platform_changed,
+                   fmt::format("this node has {}, the run was started with {}", here, spec.expected_platform),
                    fmt::format("rank {}", rank.value), ""};
   }
   // Data and weights first: no rank may sit in a collective while another one reads files.
@@ -92,7 +94,7 @@ Result<TrainingOutcome> run_rank(const ProcessSpec& spec, Rank rank, FlightRecor
   MakeCommunicatorResult joined = join_world(spec, rank);
   if (!joined) return joined.error();
   communicator = std::move(*joined);
-  RankContext context{clock,    *communicator, **device, files, recorder, report, [] { return stop_signal != 0; },
+  RankContext context{clock,     *communicator, **device, files, recorder, report, [] { return stop_signal != 0; },
                       ::getpid()};
   return train(context, spec, *config, *inputs, *model);
 }
@@ -109,7 +111,8 @@ int run(const std::string& spec_path, int rank_number) {
   const Rank rank{rank_number};
   Result<FlightRecorder> recorder = FlightRecorder::create(spec->ring_path(rank), rank, spec->attempt);
   std::unique_ptr<Communicator> communicator;
-  Result<TrainingOutcome> outcome = recorder ? run_rank(*spec, rank, *recorder, report, communicator) : Result<TrainingOutcome>(recorder.error());
+  Result<TrainingOutcome> outcome =
+      recorder ? run_rank(*spec, rank, *recorder, report, communicator) : Result<TrainingOutcome>(recorder.error());
   if (!outcome) {
     report(ReportFailure{outcome.error(), recorder ? recorder->snapshot().step : 0});
     std::fputs(describe(outcome.error()).c_str(), stderr);

@@ -14,10 +14,10 @@
 namespace ftl {
 namespace {
 
-constexpr std::int64_t headroom_bytes = 32 << 20;   // above what the process already uses
+constexpr std::int64_t headroom_bytes = 32 << 20;  // above what the process already uses
 constexpr int exit_code_when_impossible = 96;
 constexpr std::string_view group_prefix = "ftl-oom-";
-constexpr Duration until_seen = std::chrono::milliseconds(300);   // the keeper notes the new cgroup with its next pulses
+constexpr Duration until_seen = std::chrono::milliseconds(300);  // the keeper notes the new cgroup with its next pulses
 
 bool write_text(const std::filesystem::path& path, const std::string& text) {
   std::ofstream file(path);
@@ -83,8 +83,10 @@ bool confine_to_small_cgroup() {
 
 void provoke_oom_killer(RankContext& context, std::int64_t computing_step) {
   if (!confine_to_small_cgroup()) {
-    std::fprintf(stderr, "--inject fault=oom at step %lld: no memory cgroup can be made here (root and a writable cgroup are needed)\n",
-                 static_cast<long long>(computing_step));
+    std::fprintf(
+        stderr,
+        "--inject fault=oom at step %lld: no memory cgroup can be made here (root and a writable cgroup are needed)\n",
+        static_cast<long long>(computing_step));
     ::_exit(exit_code_when_impossible);
   }
   write_text("/proc/self/oom_score_adj", "1000");

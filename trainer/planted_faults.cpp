@@ -19,13 +19,14 @@ Phase natural_phase(const FaultSpec& fault) {
 }
 
 bool fires_in_place(const FaultSpec& fault) {
-  return fault.fault == "sigkill" || fault.fault == "segv" || fault.fault == "exit" || fault.fault == "sigstop" || fault.fault == "oom" ||
-         fault.fault == "hang_before_collective";
+  return fault.fault == "sigkill" || fault.fault == "segv" || fault.fault == "exit" || fault.fault == "sigstop" ||
+         fault.fault == "oom" || fault.fault == "hang_before_collective";
 }
 
 }  // namespace
 
-PlantedFaults::PlantedFaults(RankContext& context, const std::vector<FaultSpec>& faults, Attempt attempt) : context_(context) {
+PlantedFaults::PlantedFaults(RankContext& context, const std::vector<FaultSpec>& faults, Attempt attempt)
+    : context_(context) {
   for (const FaultSpec& fault : faults) {
     if (fault.rank != context.communicator.rank()) continue;
     if (fault.attempt != 0 && fault.attempt != attempt.value) continue;
@@ -63,7 +64,7 @@ void PlantedFaults::fire(FaultSpec& fault, std::int64_t computing_step) {
   if (fault.fault == "exit") ::_exit(static_cast<int>(fault.value));
   if (fault.fault == "oom") provoke_oom_killer(context_, computing_step);
   if (fault.fault == "hang_before_collective") {
-    for (;;) ::pause();   // until the launcher ends it: that is what is being tested
+    for (;;) ::pause();  // until the launcher ends it: that is what is being tested
   }
 }
 

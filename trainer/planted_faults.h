@@ -1,5 +1,6 @@
-// Faults planted by --inject, fired inside the rank at the place they are named for. A fired fault is reported first, so the
-// launcher does not plant it again when the step is replayed; then it is real: a real signal, a real hang, a real wrong call.
+// Faults planted by --inject, fired inside the rank at the place they are named for. A fired fault is reported first,
+// so the launcher does not plant it again when the step is replayed; then it is real: a real signal, a real hang, a
+// real wrong call.
 #pragma once
 
 #include <vector>
@@ -14,8 +15,8 @@ enum class CollectiveSabotage : std::uint8_t { none, skip, mismatch };
 class PlantedFaults {
  public:
   PlantedFaults(RankContext& context, const std::vector<FaultSpec>& faults, Attempt attempt);
-  // Fires what is planted for this rank, phase and step: the step being computed (from 1), or the one just completed in the phases that
-  // follow a step. Phase init comes once an attempt, so there the step does not matter. May not return.
+  // Fires what is planted for this rank, phase and step: the step being computed (from 1), or the one just completed in
+  // the phases that follow a step. Phase init comes once an attempt, so there the step does not matter. May not return.
   void at(Phase phase, std::int64_t step);
   CollectiveSabotage collective_sabotage(std::int64_t computing_step);
   // Overwrites a value with NaN when nan_loss or nan_grad is planted here.
@@ -27,7 +28,7 @@ class PlantedFaults {
   void fire(FaultSpec& fault, std::int64_t computing_step);
 
   RankContext& context_;
-  std::vector<FaultSpec> mine_;   // planted for this rank and attempt; `times` counts down
+  std::vector<FaultSpec> mine_;  // planted for this rank and attempt; `times` counts down
 };
 
 }  // namespace ftl

@@ -20,7 +20,7 @@ struct RankContext {
   Files& files;
   FlightRecorder& recorder;
   std::function<void(const RankReport&)> report;
-  std::function<bool()> stop_requested;       // SIGTERM has come: finish the step, checkpoint, leave
+  std::function<bool()> stop_requested;  // SIGTERM has come: finish the step, checkpoint, leave
   std::int32_t pid = 0;
 };
 

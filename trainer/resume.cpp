@@ -10,10 +10,13 @@ namespace {
 
 constexpr std::string_view hot_prefix = "hot:";
 
-// Ranks of a data-parallel world hold the same values, so any rank's file of this node will do when the own one is behind.
-Result<TrainerState> restore_hot(const RankContext& context, const ProcessSpec& spec, std::int64_t step, std::span<const TrainableView> views) {
+// Ranks of a data-parallel world hold the same values, so any rank's file of this node will do when the own one is
+// behind.
+Result<TrainerState> restore_hot(const RankContext& context, const ProcessSpec& spec, std::int64_t step,
+                                 std::span<const TrainableView> views) {
   const std::int32_t own = context.communicator.rank().value;
-  Failure last{FaultKind::checkpoint_corrupt, fmt::format("no hot state of step {} is complete on this node", step), spec.state_directory, ""};
+  Failure last{FaultKind::checkpoint_corrupt, fmt::format("no hot state of step {} is complete on this node", step),
+               spec.state_directory, ""};
   // The files may be those of an earlier, larger world.
   const std::int32_t files = std::max(spec.world.value, hot_state_files_at_most);
   for (std::int32_t i = 0; i < files; ++i) {
@@ -46,11 +49,13 @@ Result<TrainerState> restore(RankContext& context, const ProcessSpec& spec, std:
   }
   if (!state) return state;
   if (state->run_identity != spec.run_identity) {
-    return Failure{FaultKind::run_identity_changed, "the state to resume from belongs to a run of another configuration or other data",
-                   spec.resume_from, ""};
+    return Failure{FaultKind::run_identity_changed,
+                   "the state to resume from belongs to a run of another configuration or other data", spec.resume_from,
+                   ""};
   }
   if (const std::string here = platform_of(context.device); state->platform != here) {
-    return Failure{FaultKind::platform_changed, fmt::format("the state was made by {}, this machine has {}", state->platform, here),
+    return Failure{FaultKind::platform_changed,
+                   fmt::format("the state was made by {}, this machine has {}", state->platform, here),
                    spec.resume_from, ""};
   }
   return state;

@@ -15,18 +15,21 @@ const std::string& tokenizer_path(const RunConfig& config) {
   return config.tokenizer_name_or_path.empty() ? config.model_name_or_path : config.tokenizer_name_or_path;
 }
 
-std::optional<Failure> check_vocabulary(const ModelConfig& model, const Tokenizer& tokenizer, const std::string& where) {
+std::optional<Failure> check_vocabulary(const ModelConfig& model, const Tokenizer& tokenizer,
+                                        const std::string& where) {
   if (tokenizer.vocabulary_size() <= model.vocabulary) return std::nullopt;
   return Failure{FaultKind::tokenizer_exceeds_vocabulary,
-                 fmt::format("the tokenizer makes ids up to {}, but the embedding has {} rows", tokenizer.vocabulary_size() - 1, model.vocabulary),
+                 fmt::format("the tokenizer makes ids up to {}, but the embedding has {} rows",
+                             tokenizer.vocabulary_size() - 1, model.vocabulary),
                  where, ""};
 }
 
 std::optional<Failure> check_positions(const ModelConfig& model, const RunConfig& config) {
   if (config.cutoff_len <= model.max_positions) return std::nullopt;
-  return Failure{FaultKind::sequence_exceeds_positions,
-                 fmt::format("cutoff_len is {}, but the model has {} positions", config.cutoff_len, model.max_positions),
-                 config.model_name_or_path + "/config.json", fmt::format("set cutoff_len to at most {}", model.max_positions)};
+  return Failure{
+      FaultKind::sequence_exceeds_positions,
+      fmt::format("cutoff_len is {}, but the model has {} positions", config.cutoff_len, model.max_positions),
+      config.model_name_or_path + "/config.json", fmt::format("set cutoff_len to at most {}", model.max_positions)};
 }
 
 Result<std::unique_ptr<CheckpointReader>> open_weights(Files& files, const RunConfig& config) {
@@ -45,12 +48,13 @@ std::int64_t trainable_of(const RunInputs& inputs) {
   return inputs.adapter_shape ? inputs.adapter_shape->parameters() : parameters_of(inputs.model_config);
 }
 
-// Contents of data and tokenizer, and the model's architecture and tensor table. Weights themselves are not read for this: a file of
-// another model has other names, shapes or sizes.
+// Contents of data and tokenizer, and the model's architecture and tensor table. Weights themselves are not read for
+// this: a file of another model has other names, shapes or sizes.
 std::string hash_of_inputs(const RunInputs& inputs) {
   const ModelConfig& model = inputs.model_config;
-  std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", inputs.examples.content_hash, model.family, model.vocabulary, model.width, model.ffn_width,
-                                 model.layers, model.heads, model.kv_heads, model.rope_theta, model.rms_norm_epsilon);
+  std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", inputs.examples.content_hash, model.family,
+                                 model.vocabulary, model.width, model.ffn_width, model.layers, model.heads,
+                                 model.kv_heads, model.rope_theta, model.rms_norm_epsilon);
   if (inputs.reader) {
     for (const TensorInfo& tensor : inputs.reader->tensors()) {
       text += fmt::format("|{}:{}:{}", tensor.name, name_of(tensor.dtype), fmt::join(tensor.shape, "x"));
@@ -128,8 +132,10 @@ std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& in
   items.push_back({"optimizer moments", 2 * trainable * value, "all"});
   items.push_back({"gradient sums of the tree", exact_sum_buffers(own, leaves) * (trainable + 2) * value, "all"});
   items.push_back({"gradients of lanes", lanes * trainable * value, "all"});
-  items.push_back({fmt::format("activations, {} lane(s) of {} tokens", lanes, longest_example(inputs.examples)),
-                   lanes * Llama::workspace_bytes(inputs.model_config, longest_example(inputs.examples), shape, shape == nullptr), "all"});
+  items.push_back(
+      {fmt::format("activations, {} lane(s) of {} tokens", lanes, longest_example(inputs.examples)),
+       lanes * Llama::workspace_bytes(inputs.model_config, longest_example(inputs.examples), shape, shape == nullptr),
+       "all"});
   items.push_back({"hot state (shared memory)", 6 * trainable * value, "all"});
   return items;
 }
@@ -145,8 +151,8 @@ Survey survey_run(Files& files, Device& device, const RunConfig& config, int thr
     note(model.error());
   } else {
     inputs.model_config = *model;
-    survey.model = fmt::format("{}, {} layers, width {}, {}/{} heads, vocabulary {}", model->family, model->layers, model->width, model->heads,
-                               model->kv_heads, model->vocabulary);
+    survey.model = fmt::format("{}, {} layers, width {}, {}/{} heads, vocabulary {}", model->family, model->layers,
+                               model->width, model->heads, model->kv_heads, model->vocabulary);
     survey.model_parameters = parameters_of(*model);
     if (auto failure = check_positions(*model, config)) note(*failure);
     Result<std::optional<AdapterShape>> shape = choose_adapter(config, *model);

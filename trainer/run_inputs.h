@@ -21,7 +21,7 @@ namespace ftl {
 
 struct RunInputs {
   ModelConfig model_config;
-  std::unique_ptr<CheckpointReader> reader;   // null when the weights are initialised randomly; outlives the model
+  std::unique_ptr<CheckpointReader> reader;  // null when the weights are initialised randomly; outlives the model
   std::optional<Tokenizer> tokenizer;
   ExampleSet examples;
   std::optional<AdapterShape> adapter_shape;  // empty in full-parameter mode

@@ -13,7 +13,8 @@ AdamWSettings settings_of(const RunConfig& config) {
 
 }  // namespace
 
-Result<TrainableState> TrainableState::make(Device& device, const RunConfig& config, const RunInputs& inputs, Llama& model) {
+Result<TrainableState> TrainableState::make(Device& device, const RunConfig& config, const RunInputs& inputs,
+                                            Llama& model) {
   TrainableState state;
   state.device_ = &device;
   std::span<const TrainableTensor> layout;
@@ -59,7 +60,8 @@ Result<Done> TrainableState::download(Stream& stream) {
   const std::span<float> all(mirror_);
   const float* sources[] = {values_, optimizer_->exp_avg(), optimizer_->exp_avg_sq()};
   for (std::size_t i = 0; i < 3; ++i) {
-    if (auto done = device_->download(stream, std::as_writable_bytes(all.subspan(i * count, count)), sources[i]); !done) return done;
+    if (auto done = device_->download(stream, std::as_writable_bytes(all.subspan(i * count, count)), sources[i]); !done)
+      return done;
   }
   return stream.synchronize();
 }
@@ -70,7 +72,8 @@ Result<Done> TrainableState::upload(Stream& stream) {
   const std::span<const float> all(mirror_);
   float* targets[] = {values_, optimizer_->exp_avg(), optimizer_->exp_avg_sq()};
   for (std::size_t i = 0; i < 3; ++i) {
-    if (auto done = device_->upload(stream, targets[i], std::as_bytes(all.subspan(i * count, count))); !done) return done;
+    if (auto done = device_->upload(stream, targets[i], std::as_bytes(all.subspan(i * count, count))); !done)
+      return done;
   }
   return stream.synchronize();
 }
@@ -84,7 +87,8 @@ Result<Done> TrainableState::download_gradient(Stream& stream, const float* grad
   return stream.synchronize();
 }
 
-Result<double> TrainableState::apply(Stream& stream, std::span<const float> gradient, double factor, double learning_rate, std::int64_t step) {
+Result<double> TrainableState::apply(Stream& stream, std::span<const float> gradient, double factor,
+                                     double learning_rate, std::int64_t step) {
   const float* on_device = gradient.data();
   if (!mirror_.empty()) {
     if (auto done = device_->upload(stream, gradient_.data(), std::as_bytes(gradient)); !done) return done.error();
@@ -94,7 +98,9 @@ Result<double> TrainableState::apply(Stream& stream, std::span<const float> grad
   if (!update) return update.error();
   if (update->non_finite_index >= 0) {
     return Failure{FaultKind::loss_not_finite,
-                   fmt::format("the gradient of {} is not finite (value {} of {})", update->non_finite_tensor, update->non_finite_index, parameters()), "", ""};
+                   fmt::format("the gradient of {} is not finite (value {} of {})", update->non_finite_tensor,
+                               update->non_finite_index, parameters()),
+                   "", ""};
   }
   return update->gradient_norm;
 }

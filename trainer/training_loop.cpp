@@ -23,17 +23,25 @@ double seconds_between(TimePoint from, TimePoint to) { return std::chrono::durat
 
 class TrainingRun {
  public:
-  TrainingRun(RankContext& context, const ProcessSpec& spec, const RunConfig& config, RunInputs& inputs, Llama& model, TrainableState state,
-              Lanes lanes, ScheduleKind schedule)
-      : context_(context), spec_(spec), config_(config), inputs_(inputs), model_(model), state_(std::move(state)), lanes_(std::move(lanes)),
-        rank_(context.communicator.rank()), world_(context.communicator.world()),
+  TrainingRun(RankContext& context, const ProcessSpec& spec, const RunConfig& config, RunInputs& inputs, Llama& model,
+              TrainableState state, Lanes lanes, ScheduleKind schedule)
+      : context_(context),
+        spec_(spec),
+        config_(config),
+        inputs_(inputs),
+        model_(model),
+        state_(std::move(state)),
+        lanes_(std::move(lanes)),
+        rank_(context.communicator.rank()),
+        world_(context.communicator.world()),
         own_(leaves_of(rank_, world_, config.global_batch_size)),
         sum_(rank_, world_, config.global_batch_size, state_.parameters() + exact_sum_passengers),
         faults_(context, spec.faults, spec.attempt),
         order_(config.seed, static_cast<std::int64_t>(inputs.examples.train.size())),
         steps_(steps_of_run(config, static_cast<std::int64_t>(inputs.examples.train.size()))),
         schedule_{schedule, warmup_of(config.warmup_steps, config.warmup_ratio, steps_), steps_} {
-    limits_.give_up_after = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(config.watchdog.collective_give_up_seconds));
+    limits_.give_up_after =
+        std::chrono::duration_cast<Duration>(std::chrono::duration<double>(config.watchdog.collective_give_up_seconds));
   }
 
   Result<TrainingOutcome> run();
@@ -48,10 +56,16 @@ class TrainingRun {
   Result<Done> between_steps();
   Result<Done> finish(bool stopped);
   void enter(Phase phase);
-  std::int64_t supervised_tokens(std::span<const std::int64_t> indices) const;
+  struct BatchTokens {
+    std::int64_t all = 0;
+    std::int64_t supervised = 0;  // what the loss is divided by
+  };
+  BatchTokens tokens_of(std::span<const std::int64_t> indices) const;
   bool writes_files() const { return rank_ == Rank{0}; }
   std::int64_t computing() const { return completed_ + 1; }
-  TrainerState trainer_state() const { return {completed_, best_eval_loss_, spec_.run_identity, platform_of(context_.device)}; }
+  TrainerState trainer_state() const {
+    return {completed_, best_eval_loss_, spec_.run_identity, platform_of(context_.device)};
+  }
 
   RankContext& context_;
   const ProcessSpec& spec_;
@@ -70,8 +84,8 @@ class TrainingRun {
   Schedule schedule_;
   AwaitLimits limits_{};
   std::optional<HotState> hot_;
-  std::int64_t completed_ = 0;        // optimizer steps
-  std::int64_t saved_ = -1;           // step of the last durable checkpoint
+  std::int64_t completed_ = 0;  // optimizer steps
+  std::int64_t saved_ = -1;     // step of the last durable checkpoint
   double best_eval_loss_ = 0;
   bool stop_agreed_ = false;
 };
@@ -83,10 +97,14 @@ void TrainingRun::enter(Phase phase) {
   faults_.at(phase, follows_a_step ? completed_ : computing());
 }
 
-std::int64_t TrainingRun::supervised_tokens(std::span<const std::int64_t> indices) const {
-  return std::accumulate(indices.begin(), indices.end(), std::int64_t{0}, [this](std::int64_t sum, std::int64_t index) {
-    return sum + inputs_.examples.train[static_cast<std::size_t>(index)].supervised_count();
-  });
+TrainingRun::BatchTokens TrainingRun::tokens_of(std::span<const std::int64_t> indices) const {
+  BatchTokens tokens;
+  for (const std::int64_t index : indices) {
+    const Example& example = inputs_.examples.train[static_cast<std::size_t>(index)];
+    tokens.all += static_cast<std::int64_t>(example.ids.size());
+    tokens.supervised += example.supervised_count();
+  }
+  return tokens;
 }
 
 Result<Done> TrainingRun::resume() {
@@ -103,7 +121,8 @@ Result<Done> TrainingRun::resume() {
 }
 
 Result<Done> TrainingRun::accumulate_leaves(std::span<const std::int64_t> indices) {
-  const auto own = indices.subspan(static_cast<std::size_t>(own_.begin), static_cast<std::size_t>(own_.end - own_.begin));
+  const auto own =
+      indices.subspan(static_cast<std::size_t>(own_.begin), static_cast<std::size_t>(own_.end - own_.begin));
   const std::size_t parameters = static_cast<std::size_t>(state_.parameters());
   auto begin = [this](std::size_t position) {
     context_.recorder.heartbeat(context_.clock.now());
@@ -111,9 +130,11 @@ Result<Done> TrainingRun::accumulate_leaves(std::span<const std::int64_t> indice
     enter(Phase::forward);
   };
   auto consume = [&](std::size_t position, const Lanes::LeafResult& leaf) -> Result<Done> {
-    if (position == 0) enter(Phase::backward);   // between the first leaf and the others: the middle of the work
+    if (position == 0) enter(Phase::backward);  // between the first leaf and the others: the middle of the work
     std::span<float> buffer = sum_.next_leaf();
-    if (Result<Done> copied = state_.download_gradient(lanes_.first_stream(), leaf.gradient, buffer.first(parameters)); !copied) return copied;
+    if (Result<Done> copied = state_.download_gradient(lanes_.first_stream(), leaf.gradient, buffer.first(parameters));
+        !copied)
+      return copied;
     double loss = leaf.loss.loss;
     if (position == 0) faults_.spoil(computing(), loss, buffer.first(parameters));
     buffer[parameters] = static_cast<float>(loss);
@@ -139,40 +160,45 @@ Result<std::span<float>> TrainingRun::exchange() {
       std::ranges::fill(other.next_leaf(), 0.0F);
       other.add_leaf(leaf);
     }
-    if (auto wrong = other.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing()}); !wrong) {
+    if (auto wrong = other.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing()});
+        !wrong) {
       return wrong.error();
     }
   }
-  // A skipped (or wrong) collective leaves this rank one call ahead of the others: it goes on as a faulty program would.
+  // A skipped (or wrong) collective leaves this rank one call ahead of the others: it goes on as a faulty program
+  // would.
   ExactSum next(rank_, world_, config_.global_batch_size, count);
   for (std::int64_t leaf = own_.begin; leaf < own_.end; ++leaf) {
     std::ranges::fill(next.next_leaf(), 0.0F);
     next.add_leaf(leaf);
   }
-  Result<std::span<float>> ahead = next.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing() + 1});
+  Result<std::span<float>> ahead =
+      next.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing() + 1});
   if (!ahead) return ahead.error();
-  return Failure{FaultKind::internal_error, "a planted wrong collective was answered", fmt::format("rank {}, step {}", rank_.value, computing()), ""};
+  return Failure{FaultKind::internal_error, "a planted wrong collective was answered",
+                 fmt::format("rank {}, step {}", rank_.value, computing()), ""};
 }
 
 Result<Done> TrainingRun::step() {
   const TimePoint began = context_.clock.now();
   enter(Phase::data);
   const std::vector<std::int64_t> indices = order_.of_step(config_.global_batch_size, completed_);
-  const std::int64_t tokens = supervised_tokens(indices);
+  const BatchTokens tokens = tokens_of(indices);  // of all ranks: every rank knows the whole plan
   if (Result<Done> computed = accumulate_leaves(indices); !computed) return computed;
   Result<std::span<float>> total = exchange();
   if (!total) return total.error();
 
   enter(Phase::optimizer);
   const std::size_t parameters = static_cast<std::size_t>(state_.parameters());
-  const double loss = static_cast<double>((*total)[parameters]) / static_cast<double>(tokens);
+  const double loss = static_cast<double>((*total)[parameters]) / static_cast<double>(tokens.supervised);
   const std::string where = fmt::format("rank {}, step {}", rank_.value, computing());
   stop_agreed_ = (*total)[parameters + 1] > 0;
   if (!std::isfinite(loss)) {
     return Failure{FaultKind::loss_not_finite, fmt::format("the loss of step {} is {}", computing(), loss), where, ""};
   }
   const double rate = config_.learning_rate * learning_rate_multiplier(schedule_, completed_);
-  Result<double> norm = state_.apply(lanes_.first_stream(), total->first(parameters), 1.0 / static_cast<double>(tokens), rate, computing());
+  Result<double> norm = state_.apply(lanes_.first_stream(), total->first(parameters),
+                                     1.0 / static_cast<double>(tokens.supervised), rate, computing());
   if (!norm) {
     norm.error().where = where;
     return norm.error();
@@ -180,7 +206,7 @@ Result<Done> TrainingRun::step() {
   ++completed_;
   if (Result<Done> downloaded = state_.download(lanes_.first_stream()); !downloaded) return downloaded;
   hot_->save(state_.views(), trainer_state());
-  context_.report(ReportStep{completed_, loss, *norm, rate, tokens, seconds_between(began, context_.clock.now())});
+  context_.report(ReportStep{completed_, loss, *norm, rate, tokens.all, seconds_between(began, context_.clock.now())});
   return Done{};
 }
 
@@ -192,18 +218,24 @@ Result<Done> TrainingRun::save_durable() {
   if (!writes_files()) return Done{};
   const std::string directory = spec_.run_directory + "/checkpoints";
   std::vector<std::pair<std::string, std::string>> extra;
-  if (inputs_.adapter_shape) extra.emplace_back("adapter_config.json", adapter_config_json(*inputs_.adapter_shape, config_.model_name_or_path));
-  Result<DurableCheckpoint> written = write_checkpoint(context_.files, directory, spec_.attempt.value, inputs_.adapter_shape ? "adapter" : "model",
-                                                       state_.views(), trainer_state(), extra);
+  if (inputs_.adapter_shape)
+    extra.emplace_back("adapter_config.json", adapter_config_json(*inputs_.adapter_shape, config_.model_name_or_path));
+  Result<DurableCheckpoint> written =
+      write_checkpoint(context_.files, directory, spec_.attempt.value, inputs_.adapter_shape ? "adapter" : "model",
+                       state_.views(), trainer_state(), extra);
   if (!written) return written.error();
   if (config_.save_total_limit > 0) {
-    if (Result<Done> kept = retain_checkpoints(context_.files, directory, config_.save_total_limit, spec_.attempt.value); !kept) return kept;
+    if (Result<Done> kept =
+            retain_checkpoints(context_.files, directory, config_.save_total_limit, spec_.attempt.value);
+        !kept)
+      return kept;
   }
   context_.report(ReportCheckpoint{completed_, written->directory, seconds_between(began, context_.clock.now())});
   return Done{};
 }
 
-// The validation loss: every rank computes its share, the sum is exact, so it too has the same bits for any number of ranks.
+// The validation loss: every rank computes its share, the sum is exact, so it too has the same bits for any number of
+// ranks.
 Result<Done> TrainingRun::evaluate() {
   const auto leaves = static_cast<std::int64_t>(inputs_.examples.validation.size());
   if (leaves == 0) return Done{};
@@ -219,8 +251,11 @@ Result<Done> TrainingRun::evaluate() {
     sum.add_leaf(own.begin + static_cast<std::int64_t>(position));
     return Done{};
   };
-  if (Result<Done> computed = lanes_.run(inputs_.examples.validation, indices, Lanes::Work::loss, begin, consume); !computed) return computed;
-  Result<std::span<float>> total = sum.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{completed_});
+  if (Result<Done> computed = lanes_.run(inputs_.examples.validation, indices, Lanes::Work::loss, begin, consume);
+      !computed)
+    return computed;
+  Result<std::span<float>> total =
+      sum.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{completed_});
   if (!total) return total.error();
   std::int64_t tokens = 0;
   for (const Example& example : inputs_.examples.validation) tokens += example.supervised_count();
@@ -234,8 +269,10 @@ Result<Done> TrainingRun::finish(bool stopped) {
   if (Result<Done> saved = save_durable(); !saved) return saved;
   enter(Phase::finalize);
   if (!stopped && writes_files()) {
-    Result<Done> written = state_.adapter() ? write_final_adapter(context_.files, spec_.run_directory, *state_.adapter(), config_, spec_.attempt.value)
-                                            : write_final_model(context_.files, spec_.run_directory, model_, config_, spec_.attempt.value);
+    Result<Done> written =
+        state_.adapter()
+            ? write_final_adapter(context_.files, spec_.run_directory, *state_.adapter(), config_, spec_.attempt.value)
+            : write_final_model(context_.files, spec_.run_directory, model_, config_, spec_.attempt.value);
     if (!written) return written;
   }
   context_.report(ReportFinished{completed_, stopped});
@@ -253,9 +290,10 @@ Result<Done> TrainingRun::between_steps() {
 
 Result<TrainingOutcome> TrainingRun::run() {
   if (Result<Done> resumed = resume(); !resumed) return resumed.error();
-  context_.report(ReportStarted{context_.pid, platform_of(context_.device), context_.communicator.traits().version, steps_, completed_,
-                                state_.parameters(), parameters_of(model_.config())});
-  // What is due after a step may have been cut short before a resume at that step, so it is done again: both are idempotent.
+  context_.report(ReportStarted{context_.pid, platform_of(context_.device), context_.communicator.traits().version,
+                                steps_, completed_, state_.parameters(), parameters_of(model_.config())});
+  // What is due after a step may have been cut short before a resume at that step, so it is done again: both are
+  // idempotent.
   if (Result<Done> done = between_steps(); !done) return done.error();
   while (completed_ < steps_ && !stop_agreed_) {
     if (Result<Done> stepped = step(); !stepped) return stepped.error();
@@ -268,14 +306,16 @@ Result<TrainingOutcome> TrainingRun::run() {
 
 }  // namespace
 
-Result<TrainingOutcome> train(RankContext& context, const ProcessSpec& spec, const RunConfig& config, RunInputs& inputs, Llama& model) {
+Result<TrainingOutcome> train(RankContext& context, const ProcessSpec& spec, const RunConfig& config, RunInputs& inputs,
+                              Llama& model) {
   context.recorder.enter(Phase::init, Step{0}, context.clock.now());
   Result<TrainableState> state = TrainableState::make(context.device, config, inputs, model);
   if (!state) return state.error();
   const LeafRange own = leaves_of(context.communicator.rank(), context.communicator.world(), config.global_batch_size);
-  const int lanes = static_cast<int>(std::clamp<std::int64_t>(spec.micro_batch, 1, std::max<std::int64_t>(1, own.end - own.begin)));
-  Result<Lanes> planned = Lanes::plan(context.device, model, state->adapter(), lanes, spec.threads_per_rank, longest_example(inputs.examples),
-                                      state->parameters());
+  const int lanes =
+      static_cast<int>(std::clamp<std::int64_t>(spec.micro_batch, 1, std::max<std::int64_t>(1, own.end - own.begin)));
+  Result<Lanes> planned = Lanes::plan(context.device, model, state->adapter(), lanes, spec.threads_per_rank,
+                                      longest_example(inputs.examples), state->parameters());
   if (!planned) return planned.error();
   Result<ScheduleKind> schedule = schedule_named(config.lr_scheduler_type);
   if (!schedule) return schedule.error();

@@ -38,15 +38,20 @@ struct Meeting {
   bool mismatched = false;
   bool executed = false;
 
-  bool everyone_started() const { return std::all_of(parts.begin(), parts.end(), [](const auto& part) { return part.has_value(); }); }
+  bool everyone_started() const {
+    return std::all_of(parts.begin(), parts.end(), [](const auto& part) { return part.has_value(); });
+  }
   bool arrived_by(TimePoint now) const {
-    return std::all_of(parts.begin(), parts.end(), [&](const auto& part) { return part->arrives && *part->arrives <= now; });
+    return std::all_of(parts.begin(), parts.end(),
+                       [&](const auto& part) { return part->arrives && *part->arrives <= now; });
   }
   void execute();
 };
 
 void copy(const TensorView& to, std::int64_t at, const TensorView& from) {
-  if (from.bytes() > 0) std::memmove(static_cast<std::byte*>(to.data) + at * from.bytes(), from.data, static_cast<std::size_t>(from.bytes()));
+  if (from.bytes() > 0)
+    std::memmove(static_cast<std::byte*>(to.data) + at * from.bytes(), from.data,
+                 static_cast<std::size_t>(from.bytes()));
 }
 
 TensorView slice(const TensorView& view, std::int64_t begin, std::int64_t count) {
@@ -56,7 +61,8 @@ TensorView slice(const TensorView& view, std::int64_t begin, std::int64_t count)
 void Meeting::execute() {
   executed = true;
   const auto members = static_cast<std::int64_t>(parts.size());
-  const auto root = static_cast<std::size_t>(std::find(group.members.begin(), group.members.end(), shape.root) - group.members.begin());
+  const auto root = static_cast<std::size_t>(std::find(group.members.begin(), group.members.end(), shape.root) -
+                                             group.members.begin());
   if (shape.kind == Kind::all_reduce || shape.kind == Kind::reduce_scatter) {
     const bool scatter = shape.kind == Kind::reduce_scatter;
     std::vector<std::byte> total(static_cast<std::size_t>(parts[0]->from.bytes()));
@@ -75,7 +81,8 @@ void Meeting::execute() {
   } else {
     for (std::size_t m = 0; m < parts.size(); ++m) {
       if (shape.kind == Kind::gather && m != root) continue;
-      for (std::size_t other = 0; other < parts.size(); ++other) copy(parts[m]->to, static_cast<std::int64_t>(other), parts[other]->from);
+      for (std::size_t other = 0; other < parts.size(); ++other)
+        copy(parts[m]->to, static_cast<std::int64_t>(other), parts[other]->from);
     }
   }
 }
@@ -92,7 +99,8 @@ struct FakeWorld::Exchange {
   WorldSize size;
   FakeWorldOptions options;
   std::mutex mutex;
-  // Collectives meet by (members, n-th collective of that group); transfers by (from, to, n-th transfer), kept apart by `channel`.
+  // Collectives meet by (members, n-th collective of that group); transfers by (from, to, n-th transfer), kept apart by
+  // `channel`.
   using Key = std::tuple<bool, std::vector<std::int32_t>, std::uint64_t>;
   std::map<Key, std::shared_ptr<Meeting>> meetings;
 
@@ -103,7 +111,8 @@ namespace {
 
 class FakeCommunicator final : public Communicator {
  public:
-  FakeCommunicator(std::shared_ptr<FakeWorld::Exchange> exchange, Rank rank) : exchange_(std::move(exchange)), rank_(rank) {
+  FakeCommunicator(std::shared_ptr<FakeWorld::Exchange> exchange, Rank rank)
+      : exchange_(std::move(exchange)), rank_(rank) {
     traits_ = {"fake", "in one process", true, false};
   }
   ~FakeCommunicator() override { withdraw(); }
@@ -137,14 +146,16 @@ class FakeCommunicator final : public Communicator {
     return join(true, {{rank_, to}}, 0, sends_[to.value]++, {Kind::point_to_point, view.dtype, view.count}, view, view);
   }
   Result<Ticket> start_receive(TensorView view, Rank from, StreamHandle) override {
-    return join(true, {{from, rank_}}, 1, receives_[from.value]++, {Kind::point_to_point, view.dtype, view.count}, view, view);
+    return join(true, {{from, rank_}}, 1, receives_[from.value]++, {Kind::point_to_point, view.dtype, view.count}, view,
+                view);
   }
 
   Result<Progress> poll(Ticket ticket) override {
     const std::lock_guard lock(exchange_->mutex);
     if (failure_) return *failure_;
     if (ticket.number == 0 || ticket.number > started_.size()) {
-      return fail("operation " + std::to_string(ticket.number) + " was never started, " + std::to_string(started_.size()) + " were");
+      return fail("operation " + std::to_string(ticket.number) + " was never started, " +
+                  std::to_string(started_.size()) + " were");
     }
     std::shared_ptr<Meeting>& meeting = started_[ticket.number - 1].meeting;
     if (meeting == nullptr) return Progress::complete;
@@ -177,7 +188,8 @@ class FakeCommunicator final : public Communicator {
   void withdraw() noexcept {
     const std::lock_guard lock(exchange_->mutex);
     for (Started& started : started_) {
-      if (started.meeting != nullptr && !started.meeting->executed) started.meeting->parts[started.member]->arrives.reset();
+      if (started.meeting != nullptr && !started.meeting->executed)
+        started.meeting->parts[started.member]->arrives.reset();
     }
   }
 
@@ -189,23 +201,28 @@ class FakeCommunicator final : public Communicator {
   static std::int64_t members(const Group& group) { return static_cast<std::int64_t>(group.members.size()); }
   std::optional<Failure> wrong_size(const TensorView& view, std::int64_t count) const {
     if (view.count == count) return std::nullopt;
-    return Failure{FaultKind::communication_failure,
-                   "a view has " + std::to_string(view.count) + " elements, the operation needs " + std::to_string(count), where(), ""};
+    return Failure{
+        FaultKind::communication_failure,
+        "a view has " + std::to_string(view.count) + " elements, the operation needs " + std::to_string(count), where(),
+        ""};
   }
   Failure cannot_reduce(DType dtype) const {
-    return {FaultKind::communication_failure, std::string("the fake world does not reduce ") + name_of(dtype), where(), ""};
+    return {FaultKind::communication_failure, std::string("the fake world does not reduce ") + name_of(dtype), where(),
+            ""};
   }
 
   Result<Ticket> collective(const Group& group, const Shape& shape, TensorView from, TensorView to) {
     const auto self = std::find(group.members.begin(), group.members.end(), rank_);
     if (self == group.members.end()) {
-      return Failure{FaultKind::communication_failure, "the rank is not a member of the group it started an operation on", where(), ""};
+      return Failure{FaultKind::communication_failure,
+                     "the rank is not a member of the group it started an operation on", where(), ""};
     }
-    return join(false, group, static_cast<std::size_t>(self - group.members.begin()), collectives_[key_of(group)]++, shape, from, to);
+    return join(false, group, static_cast<std::size_t>(self - group.members.begin()), collectives_[key_of(group)]++,
+                shape, from, to);
   }
 
-  Result<Ticket> join(bool channel, const Group& group, std::size_t member, std::uint64_t number, const Shape& shape, TensorView from,
-                      TensorView to) {
+  Result<Ticket> join(bool channel, const Group& group, std::size_t member, std::uint64_t number, const Shape& shape,
+                      TensorView from, TensorView to) {
     const std::lock_guard lock(exchange_->mutex);
     if (failure_) return *failure_;
     const FakeWorld::Exchange::Key key{channel, key_of(group), number};
@@ -244,6 +261,8 @@ FakeWorld::FakeWorld(WorldSize size, FakeWorldOptions options) : exchange_(std::
 
 FakeWorld::~FakeWorld() = default;
 
-std::unique_ptr<Communicator> FakeWorld::communicator(Rank rank) { return std::make_unique<FakeCommunicator>(exchange_, rank); }
+std::unique_ptr<Communicator> FakeWorld::communicator(Rank rank) {
+  return std::make_unique<FakeCommunicator>(exchange_, rank);
+}
 
 }  // namespace ftl

@@ -1,5 +1,5 @@
-// A world of ranks inside one process: what one member starts, the others see at once. It copies between host views when the
-// last member has started the matching operation, and can delay, lose or refuse operations as a test asks for.
+// A world of ranks inside one process: what one member starts, the others see at once. It copies between host views
+// when the last member has started the matching operation, and can delay, lose or refuse operations as a test asks for.
 // Safe to use from several threads; deterministic when used from one.
 #pragma once
 
@@ -26,8 +26,8 @@ enum class OnMismatch : std::uint8_t { fail, hang };
 
 struct FakeWorldOptions {
   OnMismatch on_mismatch = OnMismatch::fail;
-  LinkModel link;                   // empty: everything arrives at once
-  std::function<TimePoint()> now;   // needed for delays; empty: time stands still
+  LinkModel link;                  // empty: everything arrives at once
+  std::function<TimePoint()> now;  // needed for delays; empty: time stands still
 };
 
 class FakeWorld {

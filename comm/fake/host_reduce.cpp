@@ -31,7 +31,8 @@ void reduce_into(const TensorView& total, const TensorView& part, ReduceOp op) {
     case DType::i32: return reduce<std::int32_t>(total, part, op);
     case DType::i64: return reduce<std::int64_t>(total, part, op);
     case DType::u8: return reduce<std::uint8_t>(total, part, op);
-    case DType::bf16: case DType::f16: return;
+    case DType::bf16:
+    case DType::f16: return;
   }
 }
 

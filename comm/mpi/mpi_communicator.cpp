@@ -1,6 +1,6 @@
-// The world over MPI, on host memory: libftl_mpi.so. Every operation is the library's non-blocking one, polled by MPI_Test;
-// errors come back as values (MPI_ERRORS_RETURN on a communicator of our own). MPI is called from one thread.
-#define OMPI_SKIP_MPICXX 1   // the long-dead C++ bindings would bring a second library
+// The world over MPI, on host memory: libftl_mpi.so. Every operation is the library's non-blocking one, polled by
+// MPI_Test; errors come back as values (MPI_ERRORS_RETURN on a communicator of our own). MPI is called from one thread.
+#define OMPI_SKIP_MPICXX 1  // the long-dead C++ bindings would bring a second library
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
@@ -22,7 +22,8 @@ MPI_Datatype type_of(DType dtype) {
     case DType::i32: return MPI_INT32_T;
     case DType::i64: return MPI_INT64_T;
     case DType::u8: return MPI_UINT8_T;
-    case DType::bf16: case DType::f16: return MPI_UINT16_T;  // moved, never reduced
+    case DType::bf16:
+    case DType::f16: return MPI_UINT16_T;  // moved, never reduced
   }
   return MPI_BYTE;
 }
@@ -74,7 +75,8 @@ class MpiCommunicator final : public Communicator {
 
   Result<Ticket> start_all_reduce(const Group& group, TensorView view, ReduceOp op, StreamHandle) override {
     return start(group, view.dtype, {view}, true, [&](MPI_Comm comm, MPI_Request* request) {
-      return MPI_Iallreduce(MPI_IN_PLACE, view.data, static_cast<int>(view.count), type_of(view.dtype), operation_of(op), comm, request);
+      return MPI_Iallreduce(MPI_IN_PLACE, view.data, static_cast<int>(view.count), type_of(view.dtype),
+                            operation_of(op), comm, request);
     });
   }
 
@@ -89,7 +91,8 @@ class MpiCommunicator final : public Communicator {
   Result<Ticket> start_reduce_scatter(const Group& group, TensorView from, TensorView to, StreamHandle) override {
     if (auto wrong = wrong_size(from, members(group) * to.count)) return *wrong;
     return start(group, from.dtype, {from, to}, true, [&](MPI_Comm comm, MPI_Request* request) {
-      return MPI_Ireduce_scatter_block(from.data, to.data, static_cast<int>(to.count), type_of(to.dtype), MPI_SUM, comm, request);
+      return MPI_Ireduce_scatter_block(from.data, to.data, static_cast<int>(to.count), type_of(to.dtype), MPI_SUM, comm,
+                                       request);
     });
   }
 
@@ -108,20 +111,23 @@ class MpiCommunicator final : public Communicator {
       if (auto wrong = wrong_size(to, members(group) * from.count)) return *wrong;
     }
     return start(group, from.dtype, {from}, false, [&](MPI_Comm comm, MPI_Request* request) {
-      return MPI_Igather(rank_ == root ? in_place(from, to, group) : from.data, static_cast<int>(from.count), type_of(from.dtype),
-                         to.data, static_cast<int>(from.count), type_of(from.dtype), *member, comm, request);
+      return MPI_Igather(rank_ == root ? in_place(from, to, group) : from.data, static_cast<int>(from.count),
+                         type_of(from.dtype), to.data, static_cast<int>(from.count), type_of(from.dtype), *member, comm,
+                         request);
     });
   }
 
   Result<Ticket> start_send(TensorView view, Rank to, StreamHandle) override {
     return start({}, view.dtype, {view}, false, [&](MPI_Comm comm, MPI_Request* request) {
-      return MPI_Isend(view.data, static_cast<int>(view.count), type_of(view.dtype), to.value, transfer_tag, comm, request);
+      return MPI_Isend(view.data, static_cast<int>(view.count), type_of(view.dtype), to.value, transfer_tag, comm,
+                       request);
     });
   }
 
   Result<Ticket> start_receive(TensorView view, Rank from, StreamHandle) override {
     const Result<Ticket> ticket = start({}, view.dtype, {view}, false, [&](MPI_Comm comm, MPI_Request* request) {
-      return MPI_Irecv(view.data, static_cast<int>(view.count), type_of(view.dtype), from.value, transfer_tag, comm, request);
+      return MPI_Irecv(view.data, static_cast<int>(view.count), type_of(view.dtype), from.value, transfer_tag, comm,
+                       request);
     });
     if (ticket) operations_.back().receives = view;
     return ticket;
@@ -130,7 +136,8 @@ class MpiCommunicator final : public Communicator {
   Result<Progress> poll(Ticket ticket) override {
     if (failure_) return *failure_;
     if (ticket.number == 0 || ticket.number > operations_.size()) {
-      return failure("operation " + std::to_string(ticket.number) + " was never started, " + std::to_string(operations_.size()) + " were");
+      return failure("operation " + std::to_string(ticket.number) + " was never started, " +
+                     std::to_string(operations_.size()) + " were");
     }
     Started& operation = operations_[ticket.number - 1];
     if (operation.complete) return Progress::complete;
@@ -155,7 +162,8 @@ class MpiCommunicator final : public Communicator {
 
   // Nothing of MPI's: MPI_Abort and MPI_Cancel may wait or end the process. The launcher ends the ranks.
   void abort() noexcept override {
-    if (!failure_) failure_.emplace(Failure{FaultKind::communication_failure, "the communicator was aborted", where(), ""});
+    if (!failure_)
+      failure_.emplace(Failure{FaultKind::communication_failure, "the communicator was aborted", where(), ""});
   }
 
  private:
@@ -175,7 +183,8 @@ class MpiCommunicator final : public Communicator {
 
   std::optional<Failure> wrong_size(const TensorView& view, std::int64_t count) {
     if (view.count == count) return std::nullopt;
-    return failure("a view has " + std::to_string(view.count) + " elements, the operation needs " + std::to_string(count));
+    return failure("a view has " + std::to_string(view.count) + " elements, the operation needs " +
+                   std::to_string(count));
   }
 
   static std::int64_t members(const Group& group) { return static_cast<std::int64_t>(group.members.size()); }
@@ -193,19 +202,23 @@ class MpiCommunicator final : public Communicator {
   }
 
   template <class Call>
-  Result<Ticket> start(const Group& group, DType dtype, std::initializer_list<TensorView> views, bool reduces, const Call& call) {
+  Result<Ticket> start(const Group& group, DType dtype, std::initializer_list<TensorView> views, bool reduces,
+                       const Call& call) {
     if (failure_) return *failure_;
     for (const TensorView& view : views) {
       if (view.place != Place::host) return failure("MPI works on host memory, the view lies on the device");
       if (view.count < 0 || view.count > INT_MAX) {
-        return failure("a view has " + std::to_string(view.count) + " elements, MPI takes at most " + std::to_string(INT_MAX));
+        return failure("a view has " + std::to_string(view.count) + " elements, MPI takes at most " +
+                       std::to_string(INT_MAX));
       }
     }
-    if (reduces && (dtype == DType::bf16 || dtype == DType::f16)) return failure(std::string("MPI does not reduce ") + name_of(dtype));
+    if (reduces && (dtype == DType::bf16 || dtype == DType::f16))
+      return failure(std::string("MPI does not reduce ") + name_of(dtype));
     const Result<MPI_Comm> comm = comm_of(group);
     if (!comm) return comm.error();
     Started operation;
-    if (const int error = call(*comm, &operation.request); error != MPI_SUCCESS) return failure("MPI says: " + message_of(error));
+    if (const int error = call(*comm, &operation.request); error != MPI_SUCCESS)
+      return failure("MPI says: " + message_of(error));
     operations_.push_back(operation);
     ++open_;
     return Ticket{operations_.size()};
@@ -225,7 +238,8 @@ class MpiCommunicator final : public Communicator {
     if (error == MPI_SUCCESS) error = MPI_Comm_create_group(world_comm_, some, transfer_tag + 1, &comm);
     if (some != MPI_GROUP_NULL) MPI_Group_free(&some);
     if (all != MPI_GROUP_NULL) MPI_Group_free(&all);
-    if (error != MPI_SUCCESS) return failure("MPI cannot make a group of " + std::to_string(ranks.size()) + " ranks: " + message_of(error));
+    if (error != MPI_SUCCESS)
+      return failure("MPI cannot make a group of " + std::to_string(ranks.size()) + " ranks: " + message_of(error));
     MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
     return groups_[ranks] = comm;
   }
@@ -257,8 +271,10 @@ MakeCommunicatorResult make(const BackendOptions& options) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   if (rank != options.rank.value || size != options.world.value) {
-    return cannot_join("MPI says rank " + std::to_string(rank) + " of " + std::to_string(size) + ", the launcher said rank " +
-                           std::to_string(options.rank.value) + " of " + std::to_string(options.world.value), options.rank);
+    return cannot_join("MPI says rank " + std::to_string(rank) + " of " + std::to_string(size) +
+                           ", the launcher said rank " + std::to_string(options.rank.value) + " of " +
+                           std::to_string(options.world.value),
+                       options.rank);
   }
   MPI_Comm comm = MPI_COMM_NULL;
   if (const int error = MPI_Comm_dup(MPI_COMM_WORLD, &comm); error != MPI_SUCCESS) {
@@ -272,6 +288,7 @@ MakeCommunicatorResult make(const BackendOptions& options) {
 
 }  // namespace ftl
 
-extern "C" __attribute__((visibility("default"))) ftl::MakeCommunicatorResult ftl_make_communicator(const ftl::BackendOptions& options) {
+extern "C" __attribute__((visibility("default"))) ftl::MakeCommunicatorResult ftl_make_communicator(
+    const ftl::BackendOptions& options) {
   return ftl::make(options);
 }

@@ -1,6 +1,7 @@
-// The world over NCCL, on GPU memory: libftl_nccl.so. The library's communicator is non-blocking, so a call may still be under
-// way when it returns, and no other call may follow until it is through: operations wait in a queue that start() and poll()
-// move on. Complete is what the library has accepted and an event behind it on the stream has confirmed.
+// The world over NCCL, on GPU memory: libftl_nccl.so. The library's communicator is non-blocking, so a call may still
+// be under way when it returns, and no other call may follow until it is through: operations wait in a queue that
+// start() and poll() move on. Complete is what the library has accepted and an event behind it on the stream has
+// confirmed.
 #include <cuda_runtime.h>
 #include <nccl.h>
 
@@ -30,19 +31,23 @@ std::optional<ncclDataType_t> type_of(DType dtype) {
   return std::nullopt;
 }
 
-ncclRedOp_t operation_of(ReduceOp op) { return op == ReduceOp::sum ? ncclSum : op == ReduceOp::max ? ncclMax : ncclMin; }
+ncclRedOp_t operation_of(ReduceOp op) {
+  return op == ReduceOp::sum ? ncclSum : op == ReduceOp::max ? ncclMax : ncclMin;
+}
 
 bool accepted(ncclResult_t result) { return result == ncclSuccess || result == ncclInProgress; }
 
 std::string version_of_library() {
   int version = 0;
   ncclGetVersion(&version);
-  return "NCCL " + std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." + std::to_string(version % 100);
+  return "NCCL " + std::to_string(version / 10000) + "." + std::to_string(version / 100 % 100) + "." +
+         std::to_string(version % 100);
 }
 
 class NcclCommunicator final : public Communicator {
  public:
-  NcclCommunicator(ncclComm_t comm, Rank rank, WorldSize world) : comm_(comm), rank_(rank), world_(world), traits_{"nccl", version_of_library(), false, true} {}
+  NcclCommunicator(ncclComm_t comm, Rank rank, WorldSize world)
+      : comm_(comm), rank_(rank), world_(world), traits_{"nccl", version_of_library(), false, true} {}
   ~NcclCommunicator() override {
     for (Operation& operation : operations_) {
       if (operation.event != nullptr) cudaEventDestroy(operation.event);
@@ -64,7 +69,8 @@ class NcclCommunicator final : public Communicator {
       return ncclAllGather(from.data, to.data, size(from), *type_of(from.dtype), comm_, s);
     });
   }
-  Result<Ticket> start_reduce_scatter(const Group& group, TensorView from, TensorView to, StreamHandle stream) override {
+  Result<Ticket> start_reduce_scatter(const Group& group, TensorView from, TensorView to,
+                                      StreamHandle stream) override {
     if (from.count != to.count * world_.value) return wrong_size(from.count, to.count * world_.value);
     return start(group, {from, to}, stream, [=, this](cudaStream_t s) {
       return ncclReduceScatter(from.data, to.data, size(to), *type_of(to.dtype), ncclSum, comm_, s);
@@ -75,28 +81,35 @@ class NcclCommunicator final : public Communicator {
       return ncclBroadcast(view.data, view.data, size(view), *type_of(view.dtype), root.value, comm_, s);
     });
   }
-  Result<Ticket> start_gather(const Group& group, TensorView from, TensorView to, Rank root, StreamHandle stream) override {
+  Result<Ticket> start_gather(const Group& group, TensorView from, TensorView to, Rank root,
+                              StreamHandle stream) override {
     if (rank_ == root && to.count != from.count * world_.value) return wrong_size(to.count, from.count * world_.value);
     return start(group, {from}, stream, [=, this](cudaStream_t s) {
       ncclGroupStart();
       ncclSend(from.data, size(from), *type_of(from.dtype), root.value, comm_, s);
       for (std::int32_t peer = 0; rank_ == root && peer < world_.value; ++peer) {
-        ncclRecv(static_cast<std::byte*>(to.data) + peer * from.bytes(), size(from), *type_of(from.dtype), peer, comm_, s);
+        ncclRecv(static_cast<std::byte*>(to.data) + peer * from.bytes(), size(from), *type_of(from.dtype), peer, comm_,
+                 s);
       }
       return ncclGroupEnd();  // reports what any of them refused
     });
   }
   Result<Ticket> start_send(TensorView view, Rank to, StreamHandle stream) override {
-    return start({}, {view}, stream, [=, this](cudaStream_t s) { return ncclSend(view.data, size(view), *type_of(view.dtype), to.value, comm_, s); });
+    return start({}, {view}, stream, [=, this](cudaStream_t s) {
+      return ncclSend(view.data, size(view), *type_of(view.dtype), to.value, comm_, s);
+    });
   }
   Result<Ticket> start_receive(TensorView view, Rank from, StreamHandle stream) override {
-    return start({}, {view}, stream, [=, this](cudaStream_t s) { return ncclRecv(view.data, size(view), *type_of(view.dtype), from.value, comm_, s); });
+    return start({}, {view}, stream, [=, this](cudaStream_t s) {
+      return ncclRecv(view.data, size(view), *type_of(view.dtype), from.value, comm_, s);
+    });
   }
 
   Result<Progress> poll(Ticket ticket) override {
     move_on();
     if (failure_) return *failure_;
-    if (ticket.number == 0 || ticket.number > operations_.size()) return failure("operation " + std::to_string(ticket.number) + " was never started");
+    if (ticket.number == 0 || ticket.number > operations_.size())
+      return failure("operation " + std::to_string(ticket.number) + " was never started");
     Operation& operation = operations_[ticket.number - 1];
     if (operation.complete) return Progress::complete;
     if (operation.event == nullptr) return Progress::pending;
@@ -112,7 +125,8 @@ class NcclCommunicator final : public Communicator {
   void abort() noexcept override {
     if (comm_ != nullptr) ncclCommAbort(comm_);
     comm_ = nullptr;
-    if (!failure_) failure_.emplace(Failure{FaultKind::communication_failure, "the communicator was aborted", where(), ""});
+    if (!failure_)
+      failure_.emplace(Failure{FaultKind::communication_failure, "the communicator was aborted", where(), ""});
   }
 
  private:
@@ -133,10 +147,14 @@ class NcclCommunicator final : public Communicator {
     return failure("a view has " + std::to_string(count) + " elements, the operation needs " + std::to_string(needed));
   }
 
-  Result<Ticket> start(const Group& group, std::initializer_list<TensorView> views, StreamHandle stream, std::function<ncclResult_t(cudaStream_t)> call) {
+  Result<Ticket> start(const Group& group, std::initializer_list<TensorView> views, StreamHandle stream,
+                       std::function<ncclResult_t(cudaStream_t)> call) {
     if (failure_) return *failure_;
     if (!group.members.empty() && static_cast<std::int32_t>(group.members.size()) != world_.value) {
-      return Failure{FaultKind::not_in_this_version, "NCCL works on the whole world only, a group of " + std::to_string(group.members.size()) + " was asked for", where(), ""};
+      return Failure{
+          FaultKind::not_in_this_version,
+          "NCCL works on the whole world only, a group of " + std::to_string(group.members.size()) + " was asked for",
+          where(), ""};
     }
     for (const TensorView& view : views) {
       if (view.place != Place::cuda) return failure("NCCL works on GPU memory, the view lies on the host");
@@ -154,7 +172,8 @@ class NcclCommunicator final : public Communicator {
       ncclResult_t state = ncclSuccess;
       const ncclResult_t asked = ncclCommGetAsyncError(comm_, &state);
       if (asked != ncclSuccess || !accepted(state)) {
-        failure(std::string("NCCL says ") + ncclGetErrorString(asked != ncclSuccess ? asked : state) + ": " + ncclGetLastError(comm_));
+        failure(std::string("NCCL says ") + ncclGetErrorString(asked != ncclSuccess ? asked : state) + ": " +
+                ncclGetLastError(comm_));
         return;
       }
       if (state == ncclInProgress) return;
@@ -196,10 +215,12 @@ Failure unavailable(std::string what, const BackendOptions& options) {
 Result<ncclUniqueId> meet(const BackendOptions& options) {
   ncclUniqueId id{};
   if (options.rank == Rank{0}) {
-    if (const ncclResult_t result = ncclGetUniqueId(&id); result != ncclSuccess) return unavailable(std::string("NCCL says ") + ncclGetErrorString(result), options);
+    if (const ncclResult_t result = ncclGetUniqueId(&id); result != ncclSuccess)
+      return unavailable(std::string("NCCL says ") + ncclGetErrorString(result), options);
     const std::string fresh = options.meeting_file + ".new";
     std::ofstream(fresh, std::ios::binary).write(id.internal, sizeof(id.internal));
-    if (std::rename(fresh.c_str(), options.meeting_file.c_str()) != 0) return unavailable("the meeting file cannot be written: " + options.meeting_file, options);
+    if (std::rename(fresh.c_str(), options.meeting_file.c_str()) != 0)
+      return unavailable("the meeting file cannot be written: " + options.meeting_file, options);
     return id;
   }
   SystemClock clock;
@@ -211,9 +232,11 @@ Result<ncclUniqueId> meet(const BackendOptions& options) {
 }
 
 MakeCommunicatorResult make(const BackendOptions& options) {
-  if (options.meeting_file.empty()) return unavailable("no meeting file is named, so ranks cannot find each other", options);
+  if (options.meeting_file.empty())
+    return unavailable("no meeting file is named, so ranks cannot find each other", options);
   if (const cudaError_t error = cudaSetDevice(options.device); error != cudaSuccess) {
-    return unavailable("GPU " + std::to_string(options.device) + " cannot be opened: CUDA says " + cudaGetErrorString(error), options);
+    return unavailable(
+        "GPU " + std::to_string(options.device) + " cannot be opened: CUDA says " + cudaGetErrorString(error), options);
   }
   const Result<ncclUniqueId> id = meet(options);
   if (!id) return id.error();
@@ -226,7 +249,8 @@ MakeCommunicatorResult make(const BackendOptions& options) {
     clock.sleep_until(clock.now() + std::chrono::milliseconds(1));
     if (const ncclResult_t asked = ncclCommGetAsyncError(comm, &state); asked != ncclSuccess) state = asked;
   }
-  if (state != ncclSuccess) return unavailable(std::string("NCCL cannot join the world: ") + ncclGetErrorString(state), options);
+  if (state != ncclSuccess)
+    return unavailable(std::string("NCCL cannot join the world: ") + ncclGetErrorString(state), options);
   return std::unique_ptr<Communicator>(std::make_unique<NcclCommunicator>(comm, options.rank, options.world));
 }
 
@@ -234,6 +258,7 @@ MakeCommunicatorResult make(const BackendOptions& options) {
 
 }  // namespace ftl
 
-extern "C" __attribute__((visibility("default"))) ftl::MakeCommunicatorResult ftl_make_communicator(const ftl::BackendOptions& options) {
+extern "C" __attribute__((visibility("default"))) ftl::MakeCommunicatorResult ftl_make_communicator(
+    const ftl::BackendOptions& options) {
   return ftl::make(options);
 }

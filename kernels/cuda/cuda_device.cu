@@ -1,5 +1,5 @@
-// A GPU behind the Device seam: libftl_cuda.so. Memory, copies, streams and the first kernels are here; most operations are
-// not, so ftl_make_device() names them and refuses: nobody trains on half a device by accident.
+// A GPU behind the Device seam: libftl_cuda.so. Memory, copies, streams and the first kernels are here; most operations
+// are not, so ftl_make_device() names them and refuses: nobody trains on half a device by accident.
 #include <cuda_runtime.h>
 
 #include <string>
@@ -22,7 +22,8 @@ class CudaStream final : public Stream {
   ~CudaStream() override { cudaStreamDestroy(stream_); }
   Device& device() override { return device_; }
   Result<Done> synchronize() override {
-    if (const cudaError_t error = cudaStreamSynchronize(stream_); error != cudaSuccess) return failed("a stream's work failed", error);
+    if (const cudaError_t error = cudaStreamSynchronize(stream_); error != cudaSuccess)
+      return failed("a stream's work failed", error);
     return Done{};
   }
   cudaStream_t get() const { return stream_; }
@@ -36,13 +37,19 @@ cudaStream_t stream_of(Stream& stream) { return static_cast<CudaStream&>(stream)
 
 // A launch that fails shows in the stream's synchronize(): CUDA keeps the error.
 void fill(Stream& stream, const Fill& op) {
-  if (op.count > 0) cuda::fill_kernel<<<cuda::blocks_for(op.count), cuda::elementwise_threads, 0, stream_of(stream)>>>(op.y, op.value, op.count);
+  if (op.count > 0)
+    cuda::fill_kernel<<<cuda::blocks_for(op.count), cuda::elementwise_threads, 0, stream_of(stream)>>>(op.y, op.value,
+                                                                                                       op.count);
 }
 void add(Stream& stream, const Add& op) {
-  if (op.count > 0) cuda::add_kernel<<<cuda::blocks_for(op.count), cuda::elementwise_threads, 0, stream_of(stream)>>>(op.x, op.y, op.count, op.scale);
+  if (op.count > 0)
+    cuda::add_kernel<<<cuda::blocks_for(op.count), cuda::elementwise_threads, 0, stream_of(stream)>>>(
+        op.x, op.y, op.count, op.scale);
 }
 void scale(Stream& stream, const Scale& op) {
-  if (op.count > 0) cuda::scale_kernel<<<cuda::blocks_for(op.count), cuda::elementwise_threads, 0, stream_of(stream)>>>(op.y, op.count, op.scale);
+  if (op.count > 0)
+    cuda::scale_kernel<<<cuda::blocks_for(op.count), cuda::elementwise_threads, 0, stream_of(stream)>>>(op.y, op.count,
+                                                                                                        op.scale);
 }
 void rms_norm_forward(Stream& stream, const RmsNormForward& op) {
   if (op.rows > 0) {
@@ -64,10 +71,24 @@ std::string missing_from(const KernelTable& table) {
   std::string names;
 #define FTL_MISSING(op) \
   if (table.op == nullptr) names += (names.empty() ? "" : ", ") + std::string(#op)
-  FTL_MISSING(embedding_forward); FTL_MISSING(embedding_backward); FTL_MISSING(rms_norm_forward); FTL_MISSING(rms_norm_backward);
-  FTL_MISSING(matmul); FTL_MISSING(rope); FTL_MISSING(attention_forward); FTL_MISSING(attention_backward);
-  FTL_MISSING(swiglu_forward); FTL_MISSING(swiglu_backward); FTL_MISSING(cross_entropy); FTL_MISSING(gather_rows);
-  FTL_MISSING(scatter_rows); FTL_MISSING(fill); FTL_MISSING(add); FTL_MISSING(scale); FTL_MISSING(squared_norm); FTL_MISSING(adamw);
+  FTL_MISSING(embedding_forward);
+  FTL_MISSING(embedding_backward);
+  FTL_MISSING(rms_norm_forward);
+  FTL_MISSING(rms_norm_backward);
+  FTL_MISSING(matmul);
+  FTL_MISSING(rope);
+  FTL_MISSING(attention_forward);
+  FTL_MISSING(attention_backward);
+  FTL_MISSING(swiglu_forward);
+  FTL_MISSING(swiglu_backward);
+  FTL_MISSING(cross_entropy);
+  FTL_MISSING(gather_rows);
+  FTL_MISSING(scatter_rows);
+  FTL_MISSING(fill);
+  FTL_MISSING(add);
+  FTL_MISSING(scale);
+  FTL_MISSING(squared_norm);
+  FTL_MISSING(adamw);
 #undef FTL_MISSING
   return names;
 }
@@ -87,7 +108,10 @@ class CudaDevice final : public Device {
     if (const cudaError_t error = cudaMalloc(&data, bytes); error != cudaSuccess) {
       std::size_t free_bytes = 0, total = 0;
       cudaMemGetInfo(&free_bytes, &total);
-      return failed((std::to_string(bytes) + " bytes of GPU memory were asked for, " + std::to_string(free_bytes) + " are free").c_str(), error);
+      return failed(
+          (std::to_string(bytes) + " bytes of GPU memory were asked for, " + std::to_string(free_bytes) + " are free")
+              .c_str(),
+          error);
     }
     return Buffer(this, data, bytes);
   }
@@ -122,7 +146,8 @@ MakeDeviceResult make(int ordinal) {
     return failed("there is no usable GPU", error, FaultKind::backend_unavailable);
   }
   if (ordinal < 0 || ordinal >= devices) {
-    return Failure{FaultKind::backend_unavailable, "GPU " + std::to_string(ordinal) + " was asked for, there are " + std::to_string(devices), "", ""};
+    return Failure{FaultKind::backend_unavailable,
+                   "GPU " + std::to_string(ordinal) + " was asked for, there are " + std::to_string(devices), "", ""};
   }
   cudaDeviceProp properties{};
   cudaError_t error = cudaSetDevice(ordinal);
@@ -130,7 +155,8 @@ MakeDeviceResult make(int ordinal) {
   if (error != cudaSuccess) return failed("the GPU cannot be opened", error, FaultKind::backend_unavailable);
   auto device = std::make_unique<CudaDevice>(properties);
   if (const std::string missing = missing_from(device->kernels()); !missing.empty()) {
-    return Failure{FaultKind::not_in_this_version, "the CUDA device lacks these operations: " + missing, properties.name, "use device: cpu"};
+    return Failure{FaultKind::not_in_this_version, "the CUDA device lacks these operations: " + missing,
+                   properties.name, "use device: cpu"};
   }
   return std::unique_ptr<Device>(std::move(device));
 }
@@ -139,4 +165,6 @@ MakeDeviceResult make(int ordinal) {
 
 }  // namespace ftl
 
-extern "C" __attribute__((visibility("default"))) ftl::MakeDeviceResult ftl_make_device(int ordinal) { return ftl::make(ordinal); }
+extern "C" __attribute__((visibility("default"))) ftl::MakeDeviceResult ftl_make_device(int ordinal) {
+  return ftl::make(ordinal);
+}

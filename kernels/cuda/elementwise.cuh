@@ -6,7 +6,9 @@
 namespace ftl::cuda {
 
 constexpr int elementwise_threads = 256;
-inline unsigned blocks_for(std::int64_t count) { return static_cast<unsigned>((count + elementwise_threads - 1) / elementwise_threads); }
+inline unsigned blocks_for(std::int64_t count) {
+  return static_cast<unsigned>((count + elementwise_threads - 1) / elementwise_threads);
+}
 
 __device__ inline std::int64_t element() { return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 

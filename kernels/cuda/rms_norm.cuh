@@ -7,7 +7,8 @@ namespace ftl::cuda {
 
 constexpr int rms_norm_threads = 256;  // a power of two
 
-__global__ void rms_norm_forward_kernel(const float* x, const float* gain, float* y, float* inverse_rms, std::int64_t width, float epsilon) {
+__global__ void rms_norm_forward_kernel(const float* x, const float* gain, float* y, float* inverse_rms,
+                                        std::int64_t width, float epsilon) {
   __shared__ float partial[rms_norm_threads];
   const std::int64_t row = blockIdx.x;
   const float* in = x + row * width;

@@ -1,7 +1,7 @@
 #include <cstdio>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "launcher/verbs/command_line.h"
@@ -12,11 +12,16 @@ namespace ftl {
 namespace {
 
 void print_json(const PreflightOutcome& outcome) {
-  nlohmann::ordered_json json = {{"schema", "ftlaunch.check/1"}, {"ok", outcome.exit_code == 0}, {"findings", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json json = {
+      {"schema", "ftlaunch.check/1"}, {"ok", outcome.exit_code == 0}, {"findings", nlohmann::ordered_json::array()}};
   for (const Failure& failure : outcome.found.failures) {
     const FaultInfo& kind = info(failure.kind);
-    json["findings"].push_back({{"kind", kind.name}, {"symptom", kind.symptom}, {"root_cause", kind.root_cause}, {"what", failure.what},
-                                {"where", failure.where}, {"fix", failure.fix.empty() ? std::string(kind.fix) : failure.fix}});
+    json["findings"].push_back({{"kind", kind.name},
+                                {"symptom", kind.symptom},
+                                {"root_cause", kind.root_cause},
+                                {"what", failure.what},
+                                {"where", failure.where},
+                                {"fix", failure.fix.empty() ? std::string(kind.fix) : failure.fix}});
   }
   json["warnings"] = outcome.found.warnings;
   json["steps"] = outcome.survey.steps;
@@ -33,16 +38,20 @@ void print_summary(const ReadConfig& read, const PreflightOutcome& outcome) {
     std::printf("%zu finding(s) refuse this run\n", outcome.found.failures.size());
     return;
   }
-  std::puts(fmt::format("model    {} ({} parameters, {} trainable in {} modules)", survey.model, survey.model_parameters, survey.trainable_parameters,
-                        survey.adapted_modules.size()).c_str());
-  std::puts(fmt::format("data     {} examples to train on, {} to validate; {} tokens, {:.1f} % supervised; longest {}", survey.train_examples,
-                        survey.validation_examples, survey.tokens,
-                        100.0 * static_cast<double>(survey.supervised_tokens) / static_cast<double>(std::max<std::int64_t>(1, survey.tokens)),
-                        survey.longest_example).c_str());
+  std::puts(fmt::format("model    {} ({} parameters, {} trainable in {} modules)", survey.model,
+                        survey.model_parameters, survey.trainable_parameters, survey.adapted_modules.size())
+                .c_str());
+  std::puts(fmt::format("data     {} examples to train on, {} to validate; {} tokens, {:.1f} % supervised; longest {}",
+                        survey.train_examples, survey.validation_examples, survey.tokens,
+                        100.0 * static_cast<double>(survey.supervised_tokens) /
+                            static_cast<double>(std::max<std::int64_t>(1, survey.tokens)),
+                        survey.longest_example)
+                .c_str());
   for (const auto& [reason, count] : survey.dropped) std::puts(fmt::format("dropped  {} ({})", count, reason).c_str());
-  std::puts(fmt::format("run      {} steps of {} sequences on {} rank(s), engine {}, backend {}, {} thread(s) a rank", survey.steps,
-                        read.config.global_batch_size, outcome.placement.world, outcome.placement.engine, outcome.placement.backend,
-                        outcome.placement.threads_per_rank).c_str());
+  std::puts(fmt::format("run      {} steps of {} sequences on {} rank(s), engine {}, backend {}, {} thread(s) a rank",
+                        survey.steps, read.config.global_batch_size, outcome.placement.world, outcome.placement.engine,
+                        outcome.placement.backend, outcome.placement.threads_per_rank)
+                .c_str());
   std::printf("\nlabel audit (supervised spans in brackets)\n%s\nevery check passed\n", survey.audit.c_str());
 }
 

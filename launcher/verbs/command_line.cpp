@@ -10,7 +10,7 @@
 namespace ftl {
 
 std::optional<int> parse(CLI::App& app, const Arguments& arguments) {
-  Arguments reversed(arguments.rbegin(), arguments.rend());   // CLI11 takes them as a stack
+  Arguments reversed(arguments.rbegin(), arguments.rend());  // CLI11 takes them as a stack
   try {
     app.parse(std::move(reversed));
     return std::nullopt;
@@ -18,7 +18,8 @@ std::optional<int> parse(CLI::App& app, const Arguments& arguments) {
     std::fputs(app.help().c_str(), stdout);
     return 0;
   } catch (const CLI::ParseError& error) {
-    return refuse(Failure{FaultKind::usage_error, error.what(), "command line", "`" + app.get_name() + " -h` lists the options"});
+    return refuse(
+        Failure{FaultKind::usage_error, error.what(), "command line", "`" + app.get_name() + " -h` lists the options"});
   }
 }
 

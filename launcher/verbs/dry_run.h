@@ -1,5 +1,5 @@
-// --dry-run: all ranks walked as data in this process. Prints the resolved configuration, placement, memory of every rank, and every
-// collective of a step with its bytes; opens no GPU, no MPI and no port.
+// --dry-run: all ranks walked as data in this process. Prints the resolved configuration, placement, memory of every
+// rank, and every collective of a step with its bytes; opens no GPU, no MPI and no port.
 #pragma once
 
 #include "configs/config_reader.h"

@@ -10,7 +10,9 @@
 namespace ftl {
 
 int run_explain(const Arguments& arguments) {
-  CLI::App app("What a fault kind (rank_stuck) or a code of the taxonomy (S:B.2, R:A.3.3) means and what to do about it.", "ftlaunch explain");
+  CLI::App app(
+      "What a fault kind (rank_stuck) or a code of the taxonomy (S:B.2, R:A.3.3) means and what to do about it.",
+      "ftlaunch explain");
   std::string word;
   bool list = false;
   app.add_option("word", word, "fault kind, S:CODE or R:CODE");
@@ -21,7 +23,8 @@ int run_explain(const Arguments& arguments) {
     return 0;
   }
   if (word.empty()) {
-    return refuse(Failure{FaultKind::usage_error, "explain needs a fault kind or a code", "command line", "`ftlaunch explain --list` shows all kinds"});
+    return refuse(Failure{FaultKind::usage_error, "explain needs a fault kind or a code", "command line",
+                          "`ftlaunch explain --list` shows all kinds"});
   }
   const Explanation explanation = explain(word);
   std::fputs(explanation.text.c_str(), explanation.known ? stdout : stderr);

@@ -1,7 +1,7 @@
 #include <cstdio>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "checkpoints/files.h"
 #include "launcher/verbs/command_line.h"
@@ -23,8 +23,8 @@ struct Request {
   GenerateOptions generation;
 };
 
-Result<std::string> continuation(LoadedModel& loaded, const Adapter* adapter, const Tokenizer& tokenizer, const std::vector<std::int32_t>& prompt,
-                                 const GenerateOptions& options) {
+Result<std::string> continuation(LoadedModel& loaded, const Adapter* adapter, const Tokenizer& tokenizer,
+                                 const std::vector<std::int32_t>& prompt, const GenerateOptions& options) {
   Result<std::vector<std::int32_t>> ids = generate(*loaded.stream, *loaded.model, adapter, prompt, options);
   if (!ids) return ids.error();
   return tokenizer.decode(*ids, true);
@@ -36,8 +36,9 @@ int generate_text(Request options) {
   if (!tokenizer) return refuse(tokenizer.error());
   Result<LoadedModel> loaded = load_model_directory(files, options.model, options.adapter);
   if (!loaded) return refuse(loaded.error());
-  const std::string text =
-      options.instruction.empty() ? options.prompt : fmt::format("### Instruction:\n{}\n\n### Response:\n", options.instruction);
+  const std::string text = options.instruction.empty()
+                               ? options.prompt
+                               : fmt::format("### Instruction:\n{}\n\n### Response:\n", options.instruction);
   const std::vector<std::int32_t> prompt = tokenizer->encode_with_special(text);
   options.generation.stop_ids.assign(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
   if (options.compare) {
@@ -59,11 +60,14 @@ int run_generate(const Arguments& arguments) {
   app.add_option("--model", options.model, "Hugging Face model directory")->required();
   app.add_option("--adapter", options.adapter, "PEFT adapter directory");
   auto* prompt = app.add_option("--prompt", options.prompt, "text to continue, as it is");
-  auto* instruction = app.add_option("--instruction", options.instruction, "an instruction, rendered as in data sets with prompt_style: short");
+  auto* instruction = app.add_option("--instruction", options.instruction,
+                                     "an instruction, rendered as in data sets with prompt_style: short");
   prompt->excludes(instruction);
   app.add_flag("--compare", options.compare, "show the base model's answer besides the adapter's");
-  app.add_option("--max-new-tokens", options.generation.max_new_tokens, "at most this many tokens")->check(CLI::Range(1, 1 << 20));
-  app.add_option("--temperature", options.generation.temperature, "0 = always the most probable token")->check(CLI::Range(0.0, 100.0));
+  app.add_option("--max-new-tokens", options.generation.max_new_tokens, "at most this many tokens")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--temperature", options.generation.temperature, "0 = always the most probable token")
+      ->check(CLI::Range(0.0, 100.0));
   app.add_option("--seed", options.generation.seed, "of the sampling");
   if (auto code = parse(app, arguments)) return *code;
   if (prompt->count() + instruction->count() == 0) {

@@ -48,8 +48,9 @@ void die_with(pid_t parent) {
 }
 
 Failure crashed(const std::string& what, int status) {
-  const std::string how = WIFSIGNALED(status) ? fmt::format("signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status)))
-                                              : fmt::format("exit code {}", WEXITSTATUS(status));
+  const std::string how = WIFSIGNALED(status)
+                              ? fmt::format("signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status)))
+                              : fmt::format("exit code {}", WEXITSTATUS(status));
   return {FaultKind::internal_error, fmt::format("{} ended by {}", what, how), "a child process", ""};
 }
 
@@ -57,11 +58,13 @@ Failure crashed(const std::string& what, int status) {
 
 Result<std::string> text_from_child(const std::string& what, const std::function<std::string()>& work) {
   int pipe_ends[2];
-  if (::pipe(pipe_ends) != 0) return Failure{FaultKind::internal_error, fmt::format("no pipe: {}", std::strerror(errno)), what, ""};
+  if (::pipe(pipe_ends) != 0)
+    return Failure{FaultKind::internal_error, fmt::format("no pipe: {}", std::strerror(errno)), what, ""};
   std::fflush(nullptr);
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  if (child < 0) return Failure{FaultKind::internal_error, fmt::format("no child process: {}", std::strerror(errno)), what, ""};
+  if (child < 0)
+    return Failure{FaultKind::internal_error, fmt::format("no child process: {}", std::strerror(errno)), what, ""};
   if (child == 0) {
     die_with(parent);
     ::close(pipe_ends[0]);
@@ -80,7 +83,9 @@ int exit_code_from_child(const std::string& what, const std::function<int()>& wo
   std::fflush(nullptr);
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  if (child < 0) return refuse(Failure{FaultKind::internal_error, fmt::format("no child process: {}", std::strerror(errno)), what, ""});
+  if (child < 0)
+    return refuse(
+        Failure{FaultKind::internal_error, fmt::format("no child process: {}", std::strerror(errno)), what, ""});
   if (child == 0) {
     die_with(parent);
     const int code = work();

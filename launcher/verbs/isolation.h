@@ -1,5 +1,6 @@
-// Runs code that reads foreign files (tokenizers, weights, data) in a child process, so that a fault in a parser ends the child
-// and becomes a message, and so that the launcher's memory stays small. The process must not have started threads yet.
+// Runs code that reads foreign files (tokenizers, weights, data) in a child process, so that a fault in a parser ends
+// the child and becomes a message, and so that the launcher's memory stays small. The process must not have started
+// threads yet.
 #pragma once
 
 #include <functional>
@@ -12,7 +13,8 @@ namespace ftl {
 // What `work` returned in the child. Failure internal_error, naming the signal, when the child did not survive it.
 Result<std::string> text_from_child(const std::string& what, const std::function<std::string()>& work);
 
-// Runs `work` in the child with this process's own standard streams; returns its exit code, or 1 with a message when it crashed.
+// Runs `work` in the child with this process's own standard streams; returns its exit code, or 1 with a message when it
+// crashed.
 int exit_code_from_child(const std::string& what, const std::function<int()>& work);
 
 }  // namespace ftl

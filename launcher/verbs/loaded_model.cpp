@@ -8,12 +8,14 @@
 
 namespace ftl {
 
-Result<LoadedModel> load_model_directory(Files& files, const std::string& model_directory, const std::string& adapter_directory) {
+Result<LoadedModel> load_model_directory(Files& files, const std::string& model_directory,
+                                         const std::string& adapter_directory) {
   LoadedModel loaded;
   Result<std::unique_ptr<Device>> device = make_cpu_device();
   if (!device) return device.error();
   loaded.device = std::move(*device);
-  Result<std::unique_ptr<Stream>> stream = loaded.device->make_stream(static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
+  Result<std::unique_ptr<Stream>> stream =
+      loaded.device->make_stream(static_cast<int>(std::max(1U, std::thread::hardware_concurrency())));
   if (!stream) return stream.error();
   loaded.stream = std::move(*stream);
   Result<ModelConfig> config = read_model_config(files, model_directory);

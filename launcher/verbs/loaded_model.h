@@ -23,6 +23,7 @@ struct LoadedModel {
 };
 
 // `adapter_directory` may be empty. Uses all cores.
-Result<LoadedModel> load_model_directory(Files& files, const std::string& model_directory, const std::string& adapter_directory);
+Result<LoadedModel> load_model_directory(Files& files, const std::string& model_directory,
+                                         const std::string& adapter_directory);
 
 }  // namespace ftl

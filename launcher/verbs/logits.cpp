@@ -1,7 +1,7 @@
 #include <stdexcept>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "checkpoints/files.h"
@@ -38,7 +38,8 @@ std::string answer(LoadedModel& loaded, const std::string& line) {
   const ModelConfig& config = loaded.model->config();
   const std::vector<std::int32_t> ids = ids_of(Json::parse(line), config);
   const auto vocabulary = static_cast<std::size_t>(config.vocabulary);
-  Result<std::unique_ptr<Workspace>> workspace = loaded.model->make_workspace(static_cast<std::int64_t>(ids.size()), false, loaded.adapter ? &loaded.adapter->shape() : nullptr);
+  Result<std::unique_ptr<Workspace>> workspace = loaded.model->make_workspace(
+      static_cast<std::int64_t>(ids.size()), false, loaded.adapter ? &loaded.adapter->shape() : nullptr);
   if (!workspace) throw std::runtime_error(workspace.error().what);
   std::vector<float> logits(ids.size() * vocabulary);
   if (auto done = loaded.model->logits(*loaded.stream, **workspace, loaded.adapter_or_null(), ids, logits); !done) {

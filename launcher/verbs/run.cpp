@@ -3,10 +3,10 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "checkpoints/files.h"
 #include "launcher/last_verdict.h"
@@ -70,7 +70,9 @@ Result<Done> set_aside(const std::string& directory) {
     const std::string name = entry.filename().string();
     if (name == "previous" || name == ".lock") continue;
     fs::rename(entry, aside / name, error);
-    if (error) return Failure{FaultKind::usage_error, fmt::format("{} cannot be set aside: {}", entry.string(), error.message()), directory, "use another output_dir"};
+    if (error)
+      return Failure{FaultKind::usage_error, fmt::format("{} cannot be set aside: {}", entry.string(), error.message()),
+                     directory, "use another output_dir"};
   }
   return Done{};
 }
@@ -89,7 +91,8 @@ std::vector<FaultSpec> still_to_fire(std::vector<FaultSpec> faults, const std::s
   return faults;
 }
 
-ProcessSpec spec_of(const RunConfig& config, const PreflightOutcome& preflight, const RunDirectory& directory, const std::string& state) {
+ProcessSpec spec_of(const RunConfig& config, const PreflightOutcome& preflight, const RunDirectory& directory,
+                    const std::string& state) {
   const Placement& placement = preflight.placement;
   ProcessSpec spec;
   spec.run_id = directory.run_id();
@@ -107,7 +110,8 @@ ProcessSpec spec_of(const RunConfig& config, const PreflightOutcome& preflight, 
 }
 
 std::int64_t shared_memory_needed(const PreflightOutcome& preflight) {
-  constexpr std::int64_t ring_and_library = 6 << 20;   // a rank's flight recorder and its share of the MPI library's segments
+  constexpr std::int64_t ring_and_library =
+      6 << 20;  // a rank's flight recorder and its share of the MPI library's segments
   std::int64_t bytes = 0;
   for (const MemoryItem& item : preflight.survey.memory) {
     if (item.name.find("shared memory") != std::string::npos) bytes += item.bytes;
@@ -118,15 +122,18 @@ std::int64_t shared_memory_needed(const PreflightOutcome& preflight) {
 // The first attempt honours --resume STEP|PATH; later ones take the newest state, which is then this command's own.
 class ResumeChooser {
  public:
-  ResumeChooser(ProcessSpec spec, std::string wanted, Progress& progress) : spec_(std::move(spec)), wanted_(std::move(wanted)), progress_(progress) {}
+  ResumeChooser(ProcessSpec spec, std::string wanted, Progress& progress)
+      : spec_(std::move(spec)), wanted_(std::move(wanted)), progress_(progress) {}
 
   Result<std::string> operator()(Attempt) {
     const bool named = !wanted_.empty() && wanted_ != "auto" && wanted_ != "never" && wanted_ != "force";
-    Result<ResumeChoice> choice = named ? named_state(files_, spec_, wanted_) : Result<ResumeChoice>(newest_state(files_, spec_));
+    Result<ResumeChoice> choice =
+        named ? named_state(files_, spec_, wanted_) : Result<ResumeChoice>(newest_state(files_, spec_));
     wanted_.clear();
     if (!choice) return choice.error();
     for (const std::string& note : choice->passed_over) progress_.always_say(note);
-    if (!choice->resume_from.empty()) progress_.say(fmt::format("resuming from step {} ({})", choice->step, choice->resume_from));
+    if (!choice->resume_from.empty())
+      progress_.say(fmt::format("resuming from step {} ({})", choice->step, choice->resume_from));
     if (named) drop_hot_state();
     return choice->resume_from;
   }
@@ -135,7 +142,8 @@ class ResumeChooser {
   // Hot state is newer than a step that the user goes back to.
   void drop_hot_state() const {
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(spec_.state_directory + "/hot", error)) fs::remove(entry.path(), error);
+    for (const auto& entry : fs::directory_iterator(spec_.state_directory + "/hot", error))
+      fs::remove(entry.path(), error);
   }
 
   PosixFiles files_;
@@ -144,8 +152,8 @@ class ResumeChooser {
   Progress& progress_;
 };
 
-ShellOptions shell_options(const RunConfig& config, const ProcessSpec& spec, const PreflightOutcome& preflight, std::vector<FaultSpec> faults,
-                           Attempt first) {
+ShellOptions shell_options(const RunConfig& config, const ProcessSpec& spec, const PreflightOutcome& preflight,
+                           std::vector<FaultSpec> faults, Attempt first) {
   ShellOptions options;
   options.supervisor.world = spec.world;
   options.supervisor.watchdog = config.watchdog;
@@ -160,7 +168,8 @@ ShellOptions shell_options(const RunConfig& config, const ProcessSpec& spec, con
   return options;
 }
 
-Result<int> launch(const RunOptions& options, const ReadConfig& read, const PreflightOutcome& preflight, std::vector<FaultSpec> faults) {
+Result<int> launch(const RunOptions& options, const ReadConfig& read, const PreflightOutcome& preflight,
+                   std::vector<FaultSpec> faults) {
   const RunConfig& config = read.config;
   std::optional<RunDirectory> directory;
   Result<RunDirectory> opened = RunDirectory::open(config.output_dir);
@@ -168,31 +177,37 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
   directory.emplace(std::move(*opened));
   Result<std::optional<PreviousRun>> previous = previous_run(directory->path());
   if (!previous && config.resume != "never") return previous.error();
-  const StartDecision decision =
-      previous ? decide_start(*previous, {config, preflight.survey.inputs_hash, options.inject}) : StartDecision{StartMode::start_over, "", {}};
-  Progress progress({::isatty(STDOUT_FILENO) == 1, ::isatty(STDOUT_FILENO) == 1 && environment_or_empty("NO_COLOR").empty(), options.quiet,
-                     config.logging_steps}, stdout);
+  const StartDecision decision = previous
+                                     ? decide_start(*previous, {config, preflight.survey.inputs_hash, options.inject})
+                                     : StartDecision{StartMode::start_over, "", {}};
+  Progress progress(
+      {::isatty(STDOUT_FILENO) == 1, ::isatty(STDOUT_FILENO) == 1 && environment_or_empty("NO_COLOR").empty(),
+       options.quiet, config.logging_steps},
+      stdout);
   if (decision.failure) return *decision.failure;
   if (!decision.message.empty()) progress.always_say(decision.message);
   if (decision.mode == StartMode::already_finished) return 0;
   if (decision.mode == StartMode::start_over) {
     const std::string path = directory->path();
     if (Result<Done> moved = set_aside(path); !moved) return moved.error();
-    directory.reset();   // the lock is given back before it is taken for the new run
+    directory.reset();  // the lock is given back before it is taken for the new run
     Result<RunDirectory> reopened = RunDirectory::open(path);
     if (!reopened) return reopened.error();
     directory.emplace(std::move(*reopened));
   }
   reclaim_state(environment_or_empty("FTL_STATE_DIR"), false);
-  Result<std::string> state = claim_state_directory({environment_or_empty("FTL_STATE_DIR"), directory->run_id(), directory->path(), shared_memory_needed(preflight)});
+  Result<std::string> state = claim_state_directory(
+      {environment_or_empty("FTL_STATE_DIR"), directory->run_id(), directory->path(), shared_memory_needed(preflight)});
   if (!state) return state.error();
 
-  const RunRecord record{config, preflight.placement, preflight.survey.inputs_hash, preflight.survey.platform, options.inject, utc_now()};
+  const RunRecord record{
+      config, preflight.placement, preflight.survey.inputs_hash, preflight.survey.platform, options.inject, utc_now()};
   if (Result<Done> written = directory->write_run(to_json(record)); !written) return written.error();
   const ProcessSpec spec = spec_of(config, preflight, *directory, *state);
   ResumeChooser chooser(spec, config.resume, progress);
   ShellCallbacks callbacks{[&chooser](Attempt attempt) { return chooser(attempt); }};
-  const ShellOptions shell = shell_options(config, spec, preflight, still_to_fire(std::move(faults), directory->path()), directory->next_attempt());
+  const ShellOptions shell = shell_options(config, spec, preflight, still_to_fire(std::move(faults), directory->path()),
+                                           directory->next_attempt());
   return run_shell(shell, callbacks, *directory, progress);
 }
 
@@ -201,8 +216,9 @@ ConfigOrCode with_fix_applied(RunOptions& options, const RunConfig& config) {
   const std::optional<LastVerdict> verdict = last_verdict(config.output_dir);
   const std::vector<std::string> settings = verdict ? settings_in(verdict->fix) : std::vector<std::string>();
   if (settings.empty()) {
-    return {std::nullopt, refuse(Failure{FaultKind::usage_error, "there is no verdict whose fix can be applied as --set", config.output_dir,
-                                         "leave --apply-fix out and mend what the verdict says by hand"})};
+    return {std::nullopt,
+            refuse(Failure{FaultKind::usage_error, "there is no verdict whose fix can be applied as --set",
+                           config.output_dir, "leave --apply-fix out and mend what the verdict says by hand"})};
   }
   for (const std::string& setting : settings) {
     std::printf("applying the fix: --set %s\n", setting.c_str());
@@ -215,9 +231,11 @@ void announce(const ReadConfig& read, const PreflightOutcome& preflight) {
   for (const std::string& note : read.notes) std::printf("note: %s\n", note.c_str());
   for (const std::string& warning : preflight.found.warnings) std::printf("warning: %s\n", warning.c_str());
   const Survey& survey = preflight.survey;
-  std::puts(fmt::format("{}; {} of {} parameters trainable; {} examples, {} steps; {} rank(s), backend {}, {} thread(s) each", survey.model,
-                        survey.trainable_parameters, survey.model_parameters, survey.train_examples, survey.steps, preflight.placement.world,
-                        preflight.placement.backend, preflight.placement.threads_per_rank).c_str());
+  std::puts(fmt::format(
+                "{}; {} of {} parameters trainable; {} examples, {} steps; {} rank(s), backend {}, {} thread(s) each",
+                survey.model, survey.trainable_parameters, survey.model_parameters, survey.train_examples, survey.steps,
+                preflight.placement.world, preflight.placement.backend, preflight.placement.threads_per_rank)
+                .c_str());
   std::fflush(stdout);
 }
 

@@ -6,8 +6,8 @@
 #include <fstream>
 #include <thread>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "launcher/run_directory_state.h"
 #include "launcher/verbs/isolation.h"
@@ -72,14 +72,18 @@ void add_run_options(CLI::App& app, RunOptions& options) {
   app.add_option("--output-dir", options.output_dir, "run directory");
   app.add_option("--set", options.set, "override a configuration key: key.sub=value")->take_all()->expected(1);
   app.add_flag("--apply-fix", options.apply_fix, "apply a verdict's fix that is expressed as --set");
-  app.add_option("--inject", options.inject, "plant a fault: fault=sigkill,rank=1,step=5[,phase=P][,attempt=A][,times=1]")->take_all()->expected(1);
+  app.add_option("--inject", options.inject,
+                 "plant a fault: fault=sigkill,rank=1,step=5[,phase=P][,attempt=A][,times=1]")
+      ->take_all()
+      ->expected(1);
   app.add_flag("--json", options.json, "machine-readable output");
   app.add_flag("--quiet", options.quiet, "only errors and verdicts");
 }
 
 ConfigOrCode read_run_options(const RunOptions& options) {
   if (!options.hostfile.empty()) {
-    return {std::nullopt, refuse(Failure{FaultKind::not_in_this_version, "--hostfile is not in this version", "command line", "leave it out: nodes are logical nodes of this machine"})};
+    return {std::nullopt, refuse(Failure{FaultKind::not_in_this_version, "--hostfile is not in this version",
+                                         "command line", "leave it out: nodes are logical nodes of this machine"})};
   }
   ConfigSource source{options.config_path, options.set};
   const auto override_with = [&](const char* key, const std::string& value) {
@@ -104,8 +108,10 @@ Result<std::vector<FaultSpec>> planted_faults(const RunOptions& options, const P
     Result<FaultSpec> fault = parse_fault(text);
     if (!fault) return fault.error();
     if (fault->rank.value >= placement.world) {
-      return Failure{FaultKind::usage_error, fmt::format("--inject names rank {}, but the world has {} ranks", fault->rank.value, placement.world),
-                     "--inject " + text, fmt::format("use a rank from 0 to {}", placement.world - 1)};
+      return Failure{
+          FaultKind::usage_error,
+          fmt::format("--inject names rank {}, but the world has {} ranks", fault->rank.value, placement.world),
+          "--inject " + text, fmt::format("use a rank from 0 to {}", placement.world - 1)};
     }
     faults.push_back(std::move(*fault));
   }

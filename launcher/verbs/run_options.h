@@ -1,4 +1,5 @@
-// The options that `run`, `check` and `--dry-run` share, and how they become a configuration: options override the file.
+// The options that `run`, `check` and `--dry-run` share, and how they become a configuration: options override the
+// file.
 #pragma once
 
 #include <optional>
@@ -18,8 +19,8 @@ namespace ftl {
 
 struct RunOptions {
   std::string config_path;
-  std::vector<std::string> set;        // --set key.sub=value
-  std::string nodes, ranks_per_node, backend, device, engine, resume, output_dir;   // empty: not given
+  std::vector<std::string> set;                                                    // --set key.sub=value
+  std::string nodes, ranks_per_node, backend, device, engine, resume, output_dir;  // empty: not given
   std::string hostfile;
   std::vector<std::string> inject;
   bool dry_run = false;
@@ -47,9 +48,9 @@ int cores_of_machine();
 // The whole preflight: configuration alone first (exit 2), then everything else (exit 3).
 struct PreflightOutcome {
   Placement placement;
-  Survey survey;             // empty when the configuration alone was refused
+  Survey survey;  // empty when the configuration alone was refused
   Preflight found;
-  int exit_code = 0;         // 0 = may be launched
+  int exit_code = 0;  // 0 = may be launched
 };
 PreflightOutcome run_preflight(const RunConfig& config);
 

@@ -1,7 +1,7 @@
 #include <cstdio>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "launcher/run_directory.h"
 #include "launcher/verbs/command_line.h"
@@ -12,12 +12,15 @@ namespace {
 
 void print_status(const StoredStatus& stored) {
   const RunStatus& status = stored.status;
-  std::puts(fmt::format("{}: step {} of {}, attempt {}{}", name_of(status.state), status.step, status.steps, status.attempt.value,
-                        stored.launcher_alive ? fmt::format(", launcher pid {}", stored.launcher_pid) : "").c_str());
+  std::puts(fmt::format("{}: step {} of {}, attempt {}{}", name_of(status.state), status.step, status.steps,
+                        status.attempt.value,
+                        stored.launcher_alive ? fmt::format(", launcher pid {}", stored.launcher_pid) : "")
+                .c_str());
   if (stored.launcher_alive) {
     for (const RankStatus& rank : status.ranks) {
-      std::puts(fmt::format("  rank {} on {}: pid {}, step {}, {}{}", rank.rank.value, rank.node, rank.pid, rank.step, name_of(rank.phase),
-                            rank.healthy ? "" : ", NOT HEALTHY").c_str());
+      std::puts(fmt::format("  rank {} on {}: pid {}, step {}, {}{}", rank.rank.value, rank.node, rank.pid, rank.step,
+                            name_of(rank.phase), rank.healthy ? "" : ", NOT HEALTHY")
+                    .c_str());
     }
   }
   for (const std::string& verdict : stored.verdicts) std::printf("  %s\n", verdict.c_str());
@@ -34,7 +37,8 @@ int run_status(const Arguments& arguments) {
   if (auto code = parse(app, arguments)) return *code;
   const std::optional<StoredStatus> stored = read_status(directory);
   if (!stored) {
-    return refuse(Failure{FaultKind::file_not_found, "there is no run in " + directory, directory + "/status.json", "name a run's output_dir"});
+    return refuse(Failure{FaultKind::file_not_found, "there is no run in " + directory, directory + "/status.json",
+                          "name a run's output_dir"});
   }
   if (json) {
     std::puts(status_json(*stored).c_str());

@@ -22,7 +22,8 @@ std::string answer(const Tokenizer& tokenizer, const std::string& line) {
   }
   const std::string text = request["text"];
   const std::vector<std::int32_t> ids = tokenizer.encode(text);
-  const Json reply = {{"ids", ids}, {"ids_with_special", tokenizer.encode_with_special(text)}, {"decoded", tokenizer.decode(ids)}};
+  const Json reply = {
+      {"ids", ids}, {"ids_with_special", tokenizer.encode_with_special(text)}, {"decoded", tokenizer.decode(ids)}};
   return reply.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -36,7 +37,8 @@ int tokenize(const std::string& directory) {
 }  // namespace
 
 int run_tokenize(const Arguments& arguments) {
-  CLI::App app("Token ids of texts: {\"text\"} a line in, {\"ids\", \"ids_with_special\", \"decoded\"} out.", "ftlaunch tokenize");
+  CLI::App app("Token ids of texts: {\"text\"} a line in, {\"ids\", \"ids_with_special\", \"decoded\"} out.",
+               "ftlaunch tokenize");
   std::string directory;
   app.add_option("--tokenizer", directory, "directory with tokenizer.json, or the file")->required();
   if (auto code = parse(app, arguments)) return *code;

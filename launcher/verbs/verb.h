@@ -1,5 +1,5 @@
-// What every verb of the command line looks like. A verb parses its own options, prints its own help on -h, and returns the
-// process's exit code (contract.md, "Exit codes").
+// What every verb of the command line looks like. A verb parses its own options, prints its own help on -h, and returns
+// the process's exit code (contract.md, "Exit codes").
 #pragma once
 
 #include <span>
@@ -11,12 +11,12 @@
 
 namespace ftl {
 
-using Arguments = std::vector<std::string>;   // without program name and verb
+using Arguments = std::vector<std::string>;  // without program name and verb
 
 struct Verb {
   std::string_view name;
   std::string_view summary;
-  int (*run)(const Arguments& arguments);   // null: not in this version
+  int (*run)(const Arguments& arguments);  // null: not in this version
 };
 std::span<const Verb> verbs();
 

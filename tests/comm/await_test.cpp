@@ -16,7 +16,8 @@ using simulation::World;
 
 Result<Done> sum_one_number(SimulatedRank place, float& value, const AwaitLimits& limits) {
   const TensorView view{&value, 1, DType::f32, Place::host};
-  const Result<Ticket> ticket = place.communicator.start_all_reduce(world_group(place.communicator.world()), view, ReduceOp::sum, {});
+  const Result<Ticket> ticket =
+      place.communicator.start_all_reduce(world_group(place.communicator.world()), view, ReduceOp::sum, {});
   if (!ticket) return ticket.error();
   return await(place.communicator, *ticket, place.clock, limits);
 }
@@ -26,7 +27,8 @@ LinkModel losing(Rank from) {
 }
 
 TEST(Await, ReturnsWhenTheOperationIsComplete) {
-  World world(WorldSize{3}, [](const FakeMessage& message) { return std::optional(Duration(message.from.value * 7ms)); });
+  World world(WorldSize{3},
+              [](const FakeMessage& message) { return std::optional(Duration(message.from.value * 7ms)); });
   std::array<float, 3> values{1, 2, 4};
   world.run([&](SimulatedRank place) {
     const Result<Done> done = sum_one_number(place, values[static_cast<std::size_t>(place.rank.value)], {1s});
@@ -55,7 +57,8 @@ TEST(Await, HandsOnTheFailureOfTheBackend) {
   world.run([&](SimulatedRank place) {
     std::array<float, 2> values{};
     const TensorView view{values.data(), place.rank.value + 1, DType::f32, Place::host};
-    const Result<Ticket> ticket = place.communicator.start_all_reduce(world_group(WorldSize{2}), view, ReduceOp::sum, {});
+    const Result<Ticket> ticket =
+        place.communicator.start_all_reduce(world_group(WorldSize{2}), view, ReduceOp::sum, {});
     ASSERT_TRUE(ticket);
     const Result<Done> done = await(place.communicator, *ticket, place.clock, {30s});
     ASSERT_FALSE(done);
@@ -69,7 +72,8 @@ TEST(Await, AMismatchThatTheLibraryDoesNotNoticeIsAHangUntilTheLimit) {
   world.run([&](SimulatedRank place) {
     std::array<float, 2> values{};
     const TensorView view{values.data(), place.rank.value + 1, DType::f32, Place::host};
-    const Result<Ticket> ticket = place.communicator.start_all_reduce(world_group(WorldSize{2}), view, ReduceOp::sum, {});
+    const Result<Ticket> ticket =
+        place.communicator.start_all_reduce(world_group(WorldSize{2}), view, ReduceOp::sum, {});
     const Result<Done> done = await(place.communicator, *ticket, place.clock, {5s});
     ASSERT_FALSE(done);
     EXPECT_GE(place.clock.now().since_start, 5s);

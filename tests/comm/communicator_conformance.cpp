@@ -20,7 +20,8 @@ std::int64_t value_at(Rank rank, std::int64_t element) { return (rank.value * 3 
 
 class Numbers {
  public:
-  Numbers(DType dtype, std::int64_t count) : dtype_(dtype), bytes_(static_cast<std::size_t>(count * size_in_bytes(dtype)) + 1), count_(count) {}
+  Numbers(DType dtype, std::int64_t count)
+      : dtype_(dtype), bytes_(static_cast<std::size_t>(count * size_in_bytes(dtype)) + 1), count_(count) {}
   TensorView view() { return {bytes_.data(), count_, dtype_, Place::host}; }
   TensorView part(std::int64_t begin, std::int64_t count) {
     return {bytes_.data() + begin * size_in_bytes(dtype_), count, dtype_, Place::host};
@@ -31,7 +32,8 @@ class Numbers {
       case DType::i32: return put(i, static_cast<std::int32_t>(value));
       case DType::i64: return put(i, value);
       case DType::u8: return put(i, static_cast<std::uint8_t>(value));
-      case DType::bf16: case DType::f16: return put(i, static_cast<std::uint16_t>(value));
+      case DType::bf16:
+      case DType::f16: return put(i, static_cast<std::uint16_t>(value));
     }
   }
   std::int64_t get(std::int64_t i) const {
@@ -40,15 +42,20 @@ class Numbers {
       case DType::i32: return take<std::int32_t>(i);
       case DType::i64: return take<std::int64_t>(i);
       case DType::u8: return take<std::uint8_t>(i);
-      case DType::bf16: case DType::f16: return take<std::uint16_t>(i);
+      case DType::bf16:
+      case DType::f16: return take<std::uint16_t>(i);
     }
     return 0;
   }
-  void fill_as(Rank rank) { for (std::int64_t i = 0; i < count_; ++i) set(i, value_at(rank, i)); }
+  void fill_as(Rank rank) {
+    for (std::int64_t i = 0; i < count_; ++i) set(i, value_at(rank, i));
+  }
 
  private:
   template <class Number>
-  void put(std::int64_t i, Number value) { std::memcpy(bytes_.data() + i * static_cast<std::int64_t>(sizeof(Number)), &value, sizeof(Number)); }
+  void put(std::int64_t i, Number value) {
+    std::memcpy(bytes_.data() + i * static_cast<std::int64_t>(sizeof(Number)), &value, sizeof(Number));
+  }
   template <class Number>
   Number take(std::int64_t i) const {
     Number value;
@@ -79,17 +86,20 @@ struct Check {
   bool reduces() const { return dtype != DType::bf16 && dtype != DType::f16; }
 
   std::string here(const char* what) const {
-    return std::string(what) + " of " + std::to_string(count) + " " + name_of(dtype) + " among " + std::to_string(members()) + " ranks: ";
+    return std::string(what) + " of " + std::to_string(count) + " " + name_of(dtype) + " among " +
+           std::to_string(members()) + " ranks: ";
   }
   bool finished(const char* what, const Result<Ticket>& ticket) {
     const Result<Done> done = ticket ? await(communicator, *ticket, clock, limits) : Result<Done>(ticket.error());
     if (!done) wrong.push_back(here(what) + done.error().what);
     return done.has_value();
   }
-  void expect(const char* what, const Numbers& numbers, std::int64_t elements, const std::function<std::int64_t(std::int64_t)>& right) {
+  void expect(const char* what, const Numbers& numbers, std::int64_t elements,
+              const std::function<std::int64_t(std::int64_t)>& right) {
     for (std::int64_t i = 0; i < elements; ++i) {
       if (numbers.get(i) == right(i)) continue;
-      wrong.push_back(here(what) + "element " + std::to_string(i) + " is " + std::to_string(numbers.get(i)) + ", must be " + std::to_string(right(i)));
+      wrong.push_back(here(what) + "element " + std::to_string(i) + " is " + std::to_string(numbers.get(i)) +
+                      ", must be " + std::to_string(right(i)));
       return;
     }
   }
@@ -102,12 +112,16 @@ struct Check {
       std::int64_t total = value_at(group.members[0], i);
       for (std::size_t m = 1; m < group.members.size(); ++m) {
         const std::int64_t value = value_at(group.members[m], i);
-        total = op == ReduceOp::sum ? total + value : op == ReduceOp::max ? std::max(total, value) : std::min(total, value);
+        total = op == ReduceOp::sum   ? total + value
+                : op == ReduceOp::max ? std::max(total, value)
+                                      : std::min(total, value);
       }
       return total;
     });
   }
-  std::int64_t gathered(std::int64_t i) const { return value_at(group.members[static_cast<std::size_t>(i / count)], i % count); }
+  std::int64_t gathered(std::int64_t i) const {
+    return value_at(group.members[static_cast<std::size_t>(i / count)], i % count);
+  }
 
   void all_gather(bool in_place) {
     Numbers from(dtype, count), to(dtype, members() * count);
@@ -176,7 +190,8 @@ std::vector<Group> groups_of(WorldSize world, Rank self) {
   Group even;
   for (std::int32_t rank = 0; rank < world.value; rank += 2) even.members.push_back(Rank{rank});
   if (self.value % 2 == 0) groups.push_back(even);
-  if (world.value >= 2 && self.value >= world.value - 2) groups.push_back({{Rank{world.value - 2}, Rank{world.value - 1}}});
+  if (world.value >= 2 && self.value >= world.value - 2)
+    groups.push_back({{Rank{world.value - 2}, Rank{world.value - 1}}});
   groups.push_back({{self}});
   return groups;
 }
@@ -199,7 +214,8 @@ std::vector<std::string> check_communicator(Communicator& communicator, Clock& c
   std::vector<std::string> wrong;
   for (const Group& group : groups_of(communicator.world(), communicator.rank())) {
     for (const DType dtype : {DType::f32, DType::i32, DType::i64, DType::u8, DType::bf16, DType::f16}) {
-      for (const std::int64_t count : {1, 3, 64, 20000}) Check{communicator, clock, group, dtype, count, wrong}.everything();
+      for (const std::int64_t count : {1, 3, 64, 20000})
+        Check{communicator, clock, group, dtype, count, wrong}.everything();
     }
   }
   return wrong;
@@ -220,8 +236,11 @@ std::vector<std::string> check_exact_sum(Communicator& communicator, Clock& cloc
     const Result<std::span<float>> total = sum.finish(communicator, recorder, clock, limits, Step{0});
     if (!total) return {"exact_sum of " + std::to_string(leaves) + " leaves: " + total.error().what};
     for (std::int64_t i = 0; i < count; ++i) {
-      if (std::bit_cast<std::uint32_t>((*total)[static_cast<std::size_t>(i)]) == std::bit_cast<std::uint32_t>(sum_of(0, leaves, i))) continue;
-      wrong.push_back("exact_sum of " + std::to_string(leaves) + " leaves: element " + std::to_string(i) + " has other bits");
+      if (std::bit_cast<std::uint32_t>((*total)[static_cast<std::size_t>(i)]) ==
+          std::bit_cast<std::uint32_t>(sum_of(0, leaves, i)))
+        continue;
+      wrong.push_back("exact_sum of " + std::to_string(leaves) + " leaves: element " + std::to_string(i) +
+                      " has other bits");
       break;
     }
   }

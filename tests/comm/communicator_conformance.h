@@ -1,5 +1,5 @@
-// What every backend must do, as one function of a rank: all ranks of a world call it with their communicator, and each gets a
-// list of what went wrong. The same checks run in the fake world and, started by mpirun, over MPI.
+// What every backend must do, as one function of a rank: all ranks of a world call it with their communicator, and each
+// gets a list of what went wrong. The same checks run in the fake world and, started by mpirun, over MPI.
 #pragma once
 
 #include <string>

@@ -82,7 +82,8 @@ TEST(ExactSum, HasTheSameBitsForEveryWorldAndEqualsTheRecursion) {
     for (std::int32_t world = 1; world <= 9; ++world) {
       const std::vector<OneRank> ranks = run_world(world, leaves, 2);
       for (const OneRank& rank : ranks) {
-        ASSERT_THAT(rank.totals, testing::ElementsAre(expected, expected)) << world << " ranks, " << leaves << " leaves";
+        ASSERT_THAT(rank.totals, testing::ElementsAre(expected, expected))
+            << world << " ranks, " << leaves << " leaves";
       }
     }
   }
@@ -133,7 +134,8 @@ TEST(ExactSum, FailsWithinTheLimitAtEveryoneWhoWaitsForALostRank) {
     EXPECT_EQ(recorder.snapshot().collectives_completed, 0u);
   });
   EXPECT_EQ(endings[2], simulation::Ending::lost);
-  EXPECT_THAT(failures, testing::ElementsAre(testing::Pair(0, FaultKind::communication_failure), testing::Pair(1, FaultKind::communication_failure),
+  EXPECT_THAT(failures, testing::ElementsAre(testing::Pair(0, FaultKind::communication_failure),
+                                             testing::Pair(1, FaultKind::communication_failure),
                                              testing::Pair(3, FaultKind::communication_failure)));
 }
 
@@ -165,7 +167,8 @@ TEST(ExactSumTransfers, SendEveryNodeFromTheOwnerOfItsFirstLeafToAnEarlierRank) 
 }
 
 TEST(ExactSumTransfers, AreTheTreesTopWhenRanksOwnWholeNodes) {
-  const std::vector<NodeTransfer> expected{{{4, 8}, Rank{1}, Rank{0}}, {{12, 16}, Rank{3}, Rank{2}}, {{8, 16}, Rank{2}, Rank{0}}};
+  const std::vector<NodeTransfer> expected{
+      {{4, 8}, Rank{1}, Rank{0}}, {{12, 16}, Rank{3}, Rank{2}}, {{8, 16}, Rank{2}, Rank{0}}};
   EXPECT_EQ(exact_sum_transfers(WorldSize{4}, 16), expected);
   EXPECT_TRUE(exact_sum_transfers(WorldSize{1}, 16).empty());
 }

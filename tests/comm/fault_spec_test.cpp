@@ -37,7 +37,11 @@ TEST(ParseFault, HasDefaultsForAllButTheFault) {
   EXPECT_TRUE(fault->phase.empty());
 }
 
-struct Refused { const char* text; FaultKind kind; const char* names; };
+struct Refused {
+  const char* text;
+  FaultKind kind;
+  const char* names;
+};
 class ParseFaultRefuses : public testing::TestWithParam<Refused> {};
 
 TEST_P(ParseFaultRefuses, AndNamesTheChoices) {
@@ -47,27 +51,28 @@ TEST_P(ParseFaultRefuses, AndNamesTheChoices) {
   EXPECT_THAT(fault.error().what + "\n" + fault.error().fix, testing::HasSubstr(GetParam().names));
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, ParseFaultRefuses, testing::Values(
-    Refused{"", FaultKind::usage_error, "keys: fault, rank"},
-    Refused{"fault", FaultKind::usage_error, "no value"},
-    Refused{"fault=", FaultKind::usage_error, "no value"},
-    Refused{"rank=1", FaultKind::usage_error, "sigkill, oom, segv, exit"},
-    Refused{"fault=gremlin", FaultKind::usage_error, "mismatch_collective, nan_loss, nan_grad"},
-    Refused{"fault=slow=20", FaultKind::not_in_this_version, "`slow`"},
-    Refused{"fault=comm_error=5", FaultKind::not_in_this_version, "`comm_error`"},
-    Refused{"fault=torn_checkpoint", FaultKind::not_in_this_version, "sigkill"},
-    Refused{"fault=sigkill,ranks=1", FaultKind::usage_error, "unknown key `ranks`"},
-    Refused{"fault=sigkill,phase=lunch", FaultKind::usage_error, "init, data, forward"},
-    Refused{"fault=sigkill,rank=-1", FaultKind::usage_error, "from 0"},
-    Refused{"fault=sigkill,rank=1x", FaultKind::usage_error, "`rank` is 1x"},
-    Refused{"fault=sigkill,step=0", FaultKind::usage_error, "from 1"},
-    Refused{"fault=sigkill,step=99999999999999999999", FaultKind::usage_error, "`step`"},
-    Refused{"fault=sigkill,times=0", FaultKind::usage_error, "`times`"},
-    Refused{"fault=sigkill,rank=1,rank=2", FaultKind::usage_error, "twice"},
-    Refused{"fault=sigkill=9", FaultKind::usage_error, "takes no value"},
-    Refused{"fault=exit", FaultKind::usage_error, "fault=exit=N"},
-    Refused{"fault=exit=256", FaultKind::usage_error, "255"},
-    Refused{"fault=exit=7,value=8", FaultKind::usage_error, "twice"}));
+INSTANTIATE_TEST_SUITE_P(
+    Table, ParseFaultRefuses,
+    testing::Values(Refused{"", FaultKind::usage_error, "keys: fault, rank"},
+                    Refused{"fault", FaultKind::usage_error, "no value"},
+                    Refused{"fault=", FaultKind::usage_error, "no value"},
+                    Refused{"rank=1", FaultKind::usage_error, "sigkill, oom, segv, exit"},
+                    Refused{"fault=gremlin", FaultKind::usage_error, "mismatch_collective, nan_loss, nan_grad"},
+                    Refused{"fault=slow=20", FaultKind::not_in_this_version, "`slow`"},
+                    Refused{"fault=comm_error=5", FaultKind::not_in_this_version, "`comm_error`"},
+                    Refused{"fault=torn_checkpoint", FaultKind::not_in_this_version, "sigkill"},
+                    Refused{"fault=sigkill,ranks=1", FaultKind::usage_error, "unknown key `ranks`"},
+                    Refused{"fault=sigkill,phase=lunch", FaultKind::usage_error, "init, data, forward"},
+                    Refused{"fault=sigkill,rank=-1", FaultKind::usage_error, "from 0"},
+                    Refused{"fault=sigkill,rank=1x", FaultKind::usage_error, "`rank` is 1x"},
+                    Refused{"fault=sigkill,step=0", FaultKind::usage_error, "from 1"},
+                    Refused{"fault=sigkill,step=99999999999999999999", FaultKind::usage_error, "`step`"},
+                    Refused{"fault=sigkill,times=0", FaultKind::usage_error, "`times`"},
+                    Refused{"fault=sigkill,rank=1,rank=2", FaultKind::usage_error, "twice"},
+                    Refused{"fault=sigkill=9", FaultKind::usage_error, "takes no value"},
+                    Refused{"fault=exit", FaultKind::usage_error, "fault=exit=N"},
+                    Refused{"fault=exit=256", FaultKind::usage_error, "255"},
+                    Refused{"fault=exit=7,value=8", FaultKind::usage_error, "twice"}));
 
 }  // namespace
 }  // namespace ftl

@@ -93,8 +93,10 @@ TEST_F(FlightRecorderFile, ReplacesTheRingOfAnEarlierProcess) {
 }
 
 TEST_F(FlightRecorderFile, LeavesOutEntriesThatAreTornOrNotOurs) {
-  { FlightRecorder recorder = create();
-    for (int step = 1; step <= 3; ++step) recorder.enter(Phase::forward, Step{step}, at(step)); }
+  {
+    FlightRecorder recorder = create();
+    for (int step = 1; step <= 3; ++step) recorder.enter(Phase::forward, Step{step}, at(step));
+  }
   const std::uint64_t zero = 0;
   overwrite(sizeof(ring::Header) + sizeof(ring::Entry), &zero, sizeof(zero));  // entry 2: as if it was being written
   const std::uint8_t unknown_kind = 99;
@@ -109,10 +111,16 @@ TEST_F(FlightRecorderFile, LeavesOutEntriesThatAreTornOrNotOurs) {
 TEST_F(FlightRecorderFile, RefusesWhatIsNotARing) {
   EXPECT_FALSE(read_ring(path_, 1)) << "no file";
   EXPECT_FALSE(read_ring(directory_, 1)) << "a directory";
-  struct Damage { const char* name; std::size_t offset; std::uint32_t value; const char* says; };
-  for (const Damage& damage : {Damage{"magic", 0, 1, "magic"}, Damage{"version", 8, 2, "version is 2"},
-                               Damage{"capacity", 12, 17, "17 entries"}, Damage{"no capacity", 12, 0, "0 entries"},
-                               Damage{"huge capacity", 12, 0xffffffff, "4294967295 entries"}, Damage{"entry size", 28, 65, "65 bytes"}}) {
+  struct Damage {
+    const char* name;
+    std::size_t offset;
+    std::uint32_t value;
+    const char* says;
+  };
+  for (const Damage& damage :
+       {Damage{"magic", 0, 1, "magic"}, Damage{"version", 8, 2, "version is 2"},
+        Damage{"capacity", 12, 17, "17 entries"}, Damage{"no capacity", 12, 0, "0 entries"},
+        Damage{"huge capacity", 12, 0xffffffff, "4294967295 entries"}, Damage{"entry size", 28, 65, "65 bytes"}}) {
     { FlightRecorder recorder = create(); }
     overwrite(damage.offset, &damage.value, sizeof(damage.value));
     const Result<RingSnapshot> seen = read_ring(path_, 1);
@@ -128,7 +136,10 @@ TEST_F(FlightRecorderFile, RefusesWhatIsNotARing) {
 
 TEST_F(FlightRecorderFile, SurvivesEveryValueOfEveryHeaderByte) {
   for (std::size_t offset = 64; offset < sizeof(ring::Header); ++offset) {
-    { FlightRecorder recorder = create(); recorder.enter(Phase::data, Step{1}, at(1)); }
+    {
+      FlightRecorder recorder = create();
+      recorder.enter(Phase::data, Step{1}, at(1));
+    }
     const std::uint8_t all_ones = 0xff;
     overwrite(offset, &all_ones, 1);
     const Result<RingSnapshot> seen = read_ring(path_, SIZE_MAX);
@@ -147,7 +158,8 @@ TEST_F(FlightRecorderFile, IsReadConsistentlyWhileItIsWritten) {
   FlightRecorder recorder = create(8);
   std::atomic<bool> stop{false};
   std::thread writer([&] {
-    for (std::int64_t n = 1; !stop; ++n) recorder.collective_started({Operation::all_reduce, DType::i64, static_cast<std::uint64_t>(n), 0, n}, at(n));
+    for (std::int64_t n = 1; !stop; ++n)
+      recorder.collective_started({Operation::all_reduce, DType::i64, static_cast<std::uint64_t>(n), 0, n}, at(n));
   });
   std::uint64_t whole = 0;
   for (int i = 0; i < 2000 || whole == 0; ++i) {
@@ -169,7 +181,8 @@ TEST(CollectiveSignature, IsDescribedAsAReaderOfAVerdictSeesIt) {
 }
 
 TEST(Phase, HasANameThatLeadsBackToIt) {
-  for (int p = 0; p <= static_cast<int>(Phase::finalize); ++p) EXPECT_EQ(phase_named(name_of(static_cast<Phase>(p))), static_cast<Phase>(p));
+  for (int p = 0; p <= static_cast<int>(Phase::finalize); ++p)
+    EXPECT_EQ(phase_named(name_of(static_cast<Phase>(p))), static_cast<Phase>(p));
   EXPECT_EQ(phase_named("sideways"), std::nullopt);
   EXPECT_EQ(name_of(Operation::barrier), "barrier");
 }

@@ -55,13 +55,19 @@ std::string with(const std::string& from, const std::string& to) {
 }
 
 TEST(ProcessSpec, RefusesWrongTypesAndRangesAndNamesTheField) {
-  struct Case { const char* from; const char* to; const char* says; };
-  for (const Case& c : {Case{"\"world\":4", "\"world\":0", "`world` is 0"}, Case{"\"world\":4", "\"world\":\"4\"", "`world`"},
-                        Case{"\"world\":4", "\"world\":4.5", "4.5"}, Case{"\"world\":4", "\"world\":99999999999", "99999999999"},
-                        Case{"\"world\":4", "\"world\":18446744073709551615", "18446744073709551615"},
-                        Case{"\"world\":4", "\"x\":4", "`world` is missing"}, Case{"\"attempt\":2", "\"attempt\":[[2]]", "an array"},
-                        Case{"\"backend\":\"mpi\"", "\"backend\":7", "`backend`"}, Case{"\"faults\":[", "\"faults\":[3,", "not a JSON object"},
-                        Case{"\"step\":5", "\"step\":-5", "`step` is -5"}}) {
+  struct Case {
+    const char* from;
+    const char* to;
+    const char* says;
+  };
+  for (const Case& c :
+       {Case{"\"world\":4", "\"world\":0", "`world` is 0"}, Case{"\"world\":4", "\"world\":\"4\"", "`world`"},
+        Case{"\"world\":4", "\"world\":4.5", "4.5"}, Case{"\"world\":4", "\"world\":99999999999", "99999999999"},
+        Case{"\"world\":4", "\"world\":18446744073709551615", "18446744073709551615"},
+        Case{"\"world\":4", "\"x\":4", "`world` is missing"}, Case{"\"attempt\":2", "\"attempt\":[[2]]", "an array"},
+        Case{"\"backend\":\"mpi\"", "\"backend\":7", "`backend`"},
+        Case{"\"faults\":[", "\"faults\":[3,", "not a JSON object"},
+        Case{"\"step\":5", "\"step\":-5", "`step` is -5"}}) {
     const Result<ProcessSpec> read = process_spec_from_json(with(c.from, c.to));
     ASSERT_FALSE(read) << c.to;
     EXPECT_THAT(read.error().what, testing::HasSubstr(c.says));
@@ -70,11 +76,13 @@ TEST(ProcessSpec, RefusesWrongTypesAndRangesAndNamesTheField) {
 
 TEST(ProcessSpec, IsAFailureForEveryTruncationAndForGarbage) {
   const std::string json = to_json(some_spec());
-  for (std::size_t length = 0; length < json.size(); ++length) ASSERT_FALSE(process_spec_from_json(json.substr(0, length)));
+  for (std::size_t length = 0; length < json.size(); ++length)
+    ASSERT_FALSE(process_spec_from_json(json.substr(0, length)));
   EXPECT_FALSE(process_spec_from_json("[]"));
   EXPECT_FALSE(process_spec_from_json("\xff\xfe"));
   EXPECT_FALSE(process_spec_from_json(std::string(1 << 20, '[')));
-  EXPECT_FALSE(process_spec_from_json(with("\"world\":4", "\"world\":" + std::string(100000, '[') + std::string(100000, ']'))));
+  EXPECT_FALSE(
+      process_spec_from_json(with("\"world\":4", "\"world\":" + std::string(100000, '[') + std::string(100000, ']'))));
   EXPECT_FALSE(process_spec_from_json("{" + std::string(17u << 20, ' ') + "}"));
 }
 

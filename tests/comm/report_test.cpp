@@ -53,10 +53,12 @@ TEST(RankReport, FitsALineHoweverLongItsTextsAre) {
 TEST(RankReport, OfGarbageIsAFailure) {
   const std::string good = encode(one_of_each()[1]);
   for (std::size_t length = 0; length + 1 < good.size(); ++length) ASSERT_FALSE(decode_report(good.substr(0, length)));
-  for (const char* line : {"", "hello", "[]", "null", "{}", "{\"report\":\"dance\"}", "{\"report\":7}", "{\"report\":\"finished\",\"step\":1}",
-                           "{\"report\":\"finished\",\"step\":1,\"stopped\":1}", "{\"report\":\"finished\",\"step\":-1,\"stopped\":true}",
-                           "{\"report\":\"failure\",\"kind\":\"gremlin\",\"what\":\"\",\"where\":\"\",\"fix\":\"\",\"step\":1}",
-                           "{\"report\":\"evaluation\",\"step\":1,\"eval_loss\":\"much\",\"tokens\":1,\"seconds\":1}"}) {
+  for (const char* line :
+       {"", "hello", "[]", "null", "{}", "{\"report\":\"dance\"}", "{\"report\":7}",
+        "{\"report\":\"finished\",\"step\":1}", "{\"report\":\"finished\",\"step\":1,\"stopped\":1}",
+        "{\"report\":\"finished\",\"step\":-1,\"stopped\":true}",
+        "{\"report\":\"failure\",\"kind\":\"gremlin\",\"what\":\"\",\"where\":\"\",\"fix\":\"\",\"step\":1}",
+        "{\"report\":\"evaluation\",\"step\":1,\"eval_loss\":\"much\",\"tokens\":1,\"seconds\":1}"}) {
     EXPECT_FALSE(decode_report(line)) << line;
   }
   EXPECT_FALSE(decode_report(std::string(65 * 1024, ' ') + good)) << "longer than 64 KiB";

@@ -12,9 +12,10 @@ using ::testing::Not;
 TEST(Explain, SaysAllThatIsKnownOfAKind) {
   const Explanation text = explain("rank_killed_by_oom_killer");
   EXPECT_TRUE(text.known);
-  for (const char* part : {"S:A.5.2  Runtime Crash > Memory Issue > RAM OOM",
-                           "R:A.2.2  Environment and Infrastructure Fault > Insufficient Hardware Resource > CPU Memory",
-                           "oom_kill counter", "exit code 4", "retryable:  yes", "retry_with_smaller_micro_batch", "lower per_device"}) {
+  for (const char* part :
+       {"S:A.5.2  Runtime Crash > Memory Issue > RAM OOM",
+        "R:A.2.2  Environment and Infrastructure Fault > Insufficient Hardware Resource > CPU Memory",
+        "oom_kill counter", "exit code 4", "retryable:  yes", "retry_with_smaller_micro_batch", "lower per_device"}) {
     EXPECT_THAT(text.text, HasSubstr(part));
   }
 }

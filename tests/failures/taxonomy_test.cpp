@@ -71,7 +71,8 @@ TEST(Taxonomy, TableInTheReadmeIsThatOfTheList) {
   std::ifstream file(FTL_SOURCE_DIR "/failures/README.md");
   std::stringstream readme;
   readme << file.rdbuf();
-  EXPECT_NE(readme.str().find(taxonomy_as_markdown()), std::string::npos) << "the table should be:\n" << taxonomy_as_markdown();
+  EXPECT_NE(readme.str().find(taxonomy_as_markdown()), std::string::npos) << "the table should be:\n"
+                                                                          << taxonomy_as_markdown();
 }
 
 }  // namespace

@@ -49,8 +49,9 @@ TEST(Verdict, SurvivesLogLinesThatAreNotText) {
 
 TEST(Verdict, TellsATerminalWhoWhenWhyAndWhatNow) {
   const std::string text = describe(a_mismatch());
-  for (const char* part : {"collective_mismatch: ranks called different collectives", "rank 2 on local-1 (pid 4711)", "after step 118 of attempt 1",
-                           "detected after 2.10 s", "rank 2 called something else [flight/rank-2]", "action:   stop", "S:B.2 R:A.3.3"}) {
+  for (const char* part : {"collective_mismatch: ranks called different collectives", "rank 2 on local-1 (pid 4711)",
+                           "after step 118 of attempt 1", "detected after 2.10 s",
+                           "rank 2 called something else [flight/rank-2]", "action:   stop", "S:B.2 R:A.3.3"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
 }

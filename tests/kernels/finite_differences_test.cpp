@@ -89,15 +89,17 @@ TEST(BackwardOfCrossEntropy, IsTheDerivativeOfTheSummedLoss) {
   constexpr std::int64_t rows = 2, vocabulary = 9;
   Floats logits = numbers(rows * vocabulary, 1, 2);
   const std::vector<std::int32_t> targets = {4, 0};
-  const Floats expected = differences([&](const Doubles& at) {
-    double loss = 0;
-    for (std::size_t row = 0; row < rows; ++row) {
-      double sum = 0;
-      for (std::size_t i = 0; i < vocabulary; ++i) sum += std::exp(at[row * vocabulary + i]);
-      loss += std::log(sum) - at[row * vocabulary + static_cast<std::size_t>(targets[row])];
-    }
-    return loss;
-  }, logits);
+  const Floats expected = differences(
+      [&](const Doubles& at) {
+        double loss = 0;
+        for (std::size_t row = 0; row < rows; ++row) {
+          double sum = 0;
+          for (std::size_t i = 0; i < vocabulary; ++i) sum += std::exp(at[row * vocabulary + i]);
+          loss += std::log(sum) - at[row * vocabulary + static_cast<std::size_t>(targets[row])];
+        }
+        return loss;
+      },
+      logits);
   Floats sum(1);
   cross_entropy_reference({logits.data(), targets.data(), sum.data(), nullptr, rows, vocabulary, true});
   EXPECT_LT(testing::relative_error(logits, expected), 1e-5);
@@ -116,7 +118,9 @@ TEST(BackwardOfRope, UndoesARotation) {
   EXPECT_LT(testing::relative_error(turned, x), 1e-6);  // a rotation's transpose is its inverse
 }
 
-struct Heads { std::int64_t heads, kv_heads; };
+struct Heads {
+  std::int64_t heads, kv_heads;
+};
 class BackwardOfAttention : public ::testing::TestWithParam<Heads> {};
 
 TEST_P(BackwardOfAttention, IsTheDerivativeOfItsForward) {

@@ -83,7 +83,9 @@ TEST(CrossEntropy, GivesNoLossForALogitFarAboveTheOthersAndAHugeOneForALogitFarB
 }
 
 TEST(SquaredNorm, FindsTheFirstElementThatIsNotFinite) {
-  struct Place { std::int64_t first, second; };
+  struct Place {
+    std::int64_t first, second;
+  };
   for (const Place place : {Place{0, 1}, {4095, 4096}, {4096, 9999}, {9999, 9999}}) {
     for (const float poison : {NAN, INFINITY, -INFINITY}) {
       Cpu cpu(3);

@@ -55,15 +55,18 @@ using Cases = std::vector<OperationCase>;
 
 void add_matmul(Cases& cases, std::int64_t m, std::int64_t n, std::int64_t k, bool ta, bool tb, float beta) {
   cases.push_back({std::string("matmul") + (ta ? "_ta" : "") + (tb ? "_tb" : "") + (beta == 0 ? "" : "_added") +
-                       dimensions({m, n, k}), 3e-5, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    const std::int64_t ldc = n + 3;
-    Operand a(numbers(m * k, 1), shift), b(numbers(k * n, 2), shift / 2), c(numbers(m * ldc, 3), (3 * shift) % 16);
-    if (beta == 0) {
-      for (std::int64_t row = 0; row < m; ++row) std::fill(c + row * ldc, c + row * ldc + n, NAN);  // never read
-    }
-    kernels.matmul(stream, {a, b, c, m, n, k, ta ? m : k, tb ? k : n, ldc, ta, tb, 0.5f, beta});
-    return std::vector<Floats>{c.values()};
-  }});
+                       dimensions({m, n, k}),
+                   3e-5, [=](const KernelTable& kernels, Stream& stream, int shift) {
+                     const std::int64_t ldc = n + 3;
+                     Operand a(numbers(m * k, 1), shift), b(numbers(k * n, 2), shift / 2),
+                         c(numbers(m * ldc, 3), (3 * shift) % 16);
+                     if (beta == 0) {
+                       for (std::int64_t row = 0; row < m; ++row)
+                         std::fill(c + row * ldc, c + row * ldc + n, NAN);  // never read
+                     }
+                     kernels.matmul(stream, {a, b, c, m, n, k, ta ? m : k, tb ? k : n, ldc, ta, tb, 0.5f, beta});
+                     return std::vector<Floats>{c.values()};
+                   }});
 }
 
 void add_row_operations(Cases& cases, std::int64_t rows, std::int64_t width) {
@@ -135,13 +138,13 @@ void add_flat_operations(Cases& cases, std::int64_t count) {
          return std::vector<Floats>{{high, low, static_cast<float>(non_finite)}};
        }});
   cases.push_back({"adamw" + dimensions({count}), 1e-5, [=](const KernelTable& kernels, Stream& stream, int shift) {
-    Operand p(numbers(count, 1), shift), m(Floats(count), shift), v(Floats(count), shift);
-    for (std::int64_t step = 1; step <= 3; ++step) {
-      Operand g(numbers(count, static_cast<unsigned>(10 + step)), shift);
-      kernels.adamw(stream, {p, g, m, v, count, step, 1e-2f, 0.9f, 0.999f, 1e-8f, 0.1f, 0.5f});
-    }
-    return std::vector<Floats>{p.values(), m.values(), v.values()};
-  }});
+                     Operand p(numbers(count, 1), shift), m(Floats(count), shift), v(Floats(count), shift);
+                     for (std::int64_t step = 1; step <= 3; ++step) {
+                       Operand g(numbers(count, static_cast<unsigned>(10 + step)), shift);
+                       kernels.adamw(stream, {p, g, m, v, count, step, 1e-2f, 0.9f, 0.999f, 1e-8f, 0.1f, 0.5f});
+                     }
+                     return std::vector<Floats>{p.values(), m.values(), v.values()};
+                   }});
 }
 
 void add_attention(Cases& cases, std::int64_t rows, std::int64_t heads, std::int64_t kv_heads, std::int64_t d) {
@@ -181,25 +184,40 @@ void add_attention(Cases& cases, std::int64_t rows, std::int64_t heads, std::int
 }
 
 template <auto reference, class Arguments>
-void without_stream(Stream&, const Arguments& args) { reference(args); }
+void without_stream(Stream&, const Arguments& args) {
+  reference(args);
+}
 
 }  // namespace
 
 std::vector<OperationCase> operation_cases() {
   Cases cases;
-  struct Product { std::int64_t m, n, k; };
-  for (const Product p :
-       {Product{1, 576, 192}, {1, 7, 5}, {33, 17, 9}, {300, 290, 65}, {256, 576, 96}, {130, 8, 200}, {5, 300, 1}, {32, 192, 2048}, {20, 40, 60000}}) {
+  struct Product {
+    std::int64_t m, n, k;
+  };
+  for (const Product p : {Product{1, 576, 192},
+                          {1, 7, 5},
+                          {33, 17, 9},
+                          {300, 290, 65},
+                          {256, 576, 96},
+                          {130, 8, 200},
+                          {5, 300, 1},
+                          {32, 192, 2048},
+                          {20, 40, 60000}}) {
     for (const bool ta : {false, true}) {
       for (const bool tb : {false, true}) add_matmul(cases, p.m, p.n, p.k, ta, tb, ta == tb ? 1.0f : 0.0f);
     }
     add_matmul(cases, p.m, p.n, p.k, false, true, 0.5f);
   }
-  struct Rows { std::int64_t rows, width; };
+  struct Rows {
+    std::int64_t rows, width;
+  };
   for (const Rows r : {Rows{1, 8}, {1, 13}, {5, 64}, {70, 33}, {130, 192}, {3, 2500}})
     add_row_operations(cases, r.rows, r.width);
   for (const std::int64_t count : {1, 7, 8, 4096, 4099, 70001}) add_flat_operations(cases, count);
-  struct Attention { std::int64_t rows, heads, kv_heads, d; };
+  struct Attention {
+    std::int64_t rows, heads, kv_heads, d;
+  };
   for (const Attention a : {Attention{1, 2, 2, 8},
                             {2, 2, 1, 40},
                             {37, 3, 1, 32},

@@ -20,7 +20,7 @@ struct Case {
   std::function<void(RunConfig&, MachineFacts&, Survey&)> spoil;
   FaultKind kind;
   int code;
-  const char* words;   // that the message must have
+  const char* words;  // that the message must have
 };
 
 class Refused : public testing::TestWithParam<Case> {};
@@ -39,17 +39,40 @@ TEST_P(Refused, WithItsKindAndBothNumbers) {
 }
 
 const Case cases[] = {
-    {"dp_against_world", [](auto& c, auto&, auto&) { c.parallel.dp = 4; c.nodes = 2; }, FaultKind::parallel_world_mismatch, 2, "4 ranks"},
+    {"dp_against_world",
+     [](auto& c, auto&, auto&) {
+       c.parallel.dp = 4;
+       c.nodes = 2;
+     },
+     FaultKind::parallel_world_mismatch, 2, "4 ranks"},
     {"cuda", [](auto& c, auto&, auto&) { c.device = "cuda"; }, FaultKind::not_in_this_version, 2, "cuda"},
-    {"local_engine_for_two", [](auto& c, auto&, auto&) { c.engine = "local"; c.nodes = 2; }, FaultKind::usage_error, 2, "2 are asked for"},
-    {"missing_file", [](auto&, auto& m, auto&) { m.missing_files = {"data.jsonl"}; }, FaultKind::file_not_found, 2, "data.jsonl"},
-    {"more_ranks_than_sequences", [](auto& c, auto&, auto&) { c.nodes = 9; }, FaultKind::batch_not_divisible, 3, "9 ranks"},
-    {"no_mpirun", [](auto& c, auto& m, auto&) { c.nodes = 2; m.mpirun_found = false; }, FaultKind::backend_unavailable, 3, "mpirun"},
-    {"small_shared_memory", [](auto&, auto& m, auto&) { m.state_free = 1 << 20; }, FaultKind::node_state_too_small, 3, "1 MiB are free"},
+    {"local_engine_for_two",
+     [](auto& c, auto&, auto&) {
+       c.engine = "local";
+       c.nodes = 2;
+     },
+     FaultKind::usage_error, 2, "2 are asked for"},
+    {"missing_file", [](auto&, auto& m, auto&) { m.missing_files = {"data.jsonl"}; }, FaultKind::file_not_found, 2,
+     "data.jsonl"},
+    {"more_ranks_than_sequences", [](auto& c, auto&, auto&) { c.nodes = 9; }, FaultKind::batch_not_divisible, 3,
+     "9 ranks"},
+    {"no_mpirun",
+     [](auto& c, auto& m, auto&) {
+       c.nodes = 2;
+       m.mpirun_found = false;
+     },
+     FaultKind::backend_unavailable, 3, "mpirun"},
+    {"small_shared_memory", [](auto&, auto& m, auto&) { m.state_free = 1 << 20; }, FaultKind::node_state_too_small, 3,
+     "1 MiB are free"},
     {"full_disk", [](auto&, auto& m, auto&) { m.output_free = 10; }, FaultKind::storage_full, 3, "0 MiB are free"},
-    {"the_surveys_own", [](auto&, auto&, auto& s) { s.failures = {{FaultKind::dataset_empty, "no example", "", ""}}; }, FaultKind::dataset_empty, 3, "no example"},
+    {"the_surveys_own",
+     [](auto&, auto&, auto& s) {
+       s.failures = {{FaultKind::dataset_empty, "no example", "", ""}};
+     },
+     FaultKind::dataset_empty, 3, "no example"},
 };
-INSTANTIATE_TEST_SUITE_P(Preflight, Refused, testing::ValuesIn(cases), [](const auto& tested) { return tested.param.name; });
+INSTANTIATE_TEST_SUITE_P(Preflight, Refused, testing::ValuesIn(cases),
+                         [](const auto& tested) { return tested.param.name; });
 
 TEST(Preflight, FindsNothingWrongWithTheDefaults) {
   const RunConfig config;

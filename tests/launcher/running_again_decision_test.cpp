@@ -15,7 +15,10 @@ struct Story {
     previous.step = 7;
     previous.inputs_hash = now.inputs_hash = "abc";
   }
-  Story& ended(const char* state) { previous.state = state; return *this; }
+  Story& ended(const char* state) {
+    previous.state = state;
+    return *this;
+  }
   Story& by(FaultKind kind, bool retryable) {
     previous.state = "failed";
     previous.last_verdict = kind;
@@ -28,7 +31,9 @@ struct Story {
 
 TEST(RunningAgain, StartsInANewDirectory) { EXPECT_EQ(decide_start(std::nullopt, {}).mode, StartMode::fresh); }
 
-TEST(RunningAgain, SaysThatAFinishedRunIsFinished) { EXPECT_EQ(Story().ended("finished").decision().mode, StartMode::already_finished); }
+TEST(RunningAgain, SaysThatAFinishedRunIsFinished) {
+  EXPECT_EQ(Story().ended("finished").decision().mode, StartMode::already_finished);
+}
 
 TEST(RunningAgain, ResumesWhatWasInterrupted) {
   EXPECT_EQ(Story().ended("stopped").decision().mode, StartMode::resume);
@@ -53,7 +58,9 @@ TEST(RunningAgain, RefusesWhatARetryCannotMendUntilSomethingChanges) {
   EXPECT_EQ(without_fault.decision().mode, StartMode::resume);
 }
 
-TEST(RunningAgain, ResumesAfterARetryableVerdict) { EXPECT_EQ(Story().by(FaultKind::rank_killed, true).decision().mode, StartMode::resume); }
+TEST(RunningAgain, ResumesAfterARetryableVerdict) {
+  EXPECT_EQ(Story().by(FaultKind::rank_killed, true).decision().mode, StartMode::resume);
+}
 
 TEST(RunningAgain, RefusesAnotherIdentityUnlessToldToStartOver) {
   Story story;

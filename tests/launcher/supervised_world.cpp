@@ -38,7 +38,8 @@ void SupervisedWorld::obey(std::vector<Command> commands) {
     }
     if (const auto* verdict = std::get_if<PublishVerdict>(&command)) verdicts_.push_back(verdict->verdict);
     if (const auto* step = std::get_if<PublishStep>(&command)) published_.push_back(step->step.step);
-    if (const auto* drop = std::get_if<DropStepsBeyond>(&command)) std::erase_if(published_, [&](auto step) { return step > drop->step; });
+    if (const auto* drop = std::get_if<DropStepsBeyond>(&command))
+      std::erase_if(published_, [&](auto step) { return step > drop->step; });
     if (const auto* event = std::get_if<PublishEvent>(&command)) events_.push_back(*event);
     if (const auto* finish = std::get_if<Finish>(&command)) exit_code_ = finish->exit_code;
   }
@@ -81,7 +82,8 @@ void SupervisedWorld::report(int number, RankReport what) {
   tell(RankReported{attempt_, Rank{number}, std::move(what)});
 }
 
-void SupervisedWorld::end(int number, ExitStatus status, bool by_keeper, OomEvidence oom, std::vector<std::string> lines) {
+void SupervisedWorld::end(int number, ExitStatus status, bool by_keeper, OomEvidence oom,
+                          std::vector<std::string> lines) {
   SimulatedRank& rank = ranks_[static_cast<std::size_t>(number)];
   rank.alive = false;
   if (rank.keeper_silent) return;
@@ -114,7 +116,8 @@ void SupervisedWorld::start_collective(SimulatedRank& rank, std::int64_t step) {
 bool SupervisedWorld::may_complete(const SimulatedRank& rank) const {
   return std::all_of(ranks_.begin(), ranks_.end(), [&](const SimulatedRank& peer) {
     if ((!peer.alive && !peer.finished) || peer.ring.collectives_started < rank.ring.collectives_started) return false;
-    return peer.ring.collectives_started > rank.ring.collectives_started || peer.ring.recent.back().signature == rank.ring.recent.back().signature;
+    return peer.ring.collectives_started > rank.ring.collectives_started ||
+           peer.ring.recent.back().signature == rank.ring.recent.back().signature;
   });
 }
 
@@ -135,7 +138,9 @@ void SupervisedWorld::finish_rank(int number, bool stopped) {
 
 void SupervisedWorld::do_planned(int number) {
   for (std::size_t i = 0; i < planned_.size(); ++i) {
-    if (planned_[i].done || planned_[i].rank != number || planned_[i].step != ranks_[static_cast<std::size_t>(number)].ring.step + 1) continue;
+    if (planned_[i].done || planned_[i].rank != number ||
+        planned_[i].step != ranks_[static_cast<std::size_t>(number)].ring.step + 1)
+      continue;
     planned_[i].done = true;
     const Deed deed = planned_[i].deed;
     deed(*this, Rank{number});
@@ -152,12 +157,16 @@ void SupervisedWorld::step_rank(int number) {
     ++rank.ring.entries;
     complete_step(number);
   }
-  if (rank.ring.step >= steps_ || (stopping_ && rank.moment == 0 && rank.ring.step == saved_)) return finish_rank(number, rank.ring.step < steps_);
+  if (rank.ring.step >= steps_ || (stopping_ && rank.moment == 0 && rank.ring.step == saved_))
+    return finish_rank(number, rank.ring.step < steps_);
   rank.cpu += 0.045;
   switch (++rank.moment) {
     case 1: enter(rank, Phase::data); break;
     case 2: enter(rank, Phase::forward); break;
-    case 4: enter(rank, Phase::backward); do_planned(number); break;
+    case 4:
+      enter(rank, Phase::backward);
+      do_planned(number);
+      break;
     case 7:
       if (rank.omit) {
         rank.omit = false;
@@ -187,7 +196,8 @@ void SupervisedWorld::tick_ranks() {
 
 void SupervisedWorld::run(double for_seconds) {
   if (attempts_.empty()) obey(supervisor_.start(now_));
-  for (const TimePoint end = now_ + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(for_seconds)); now_ < end && !finished();) {
+  for (const TimePoint end = now_ + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(for_seconds));
+       now_ < end && !finished();) {
     now_ = now_ + tick;
     tick_ranks();
     tell(Tick{});
@@ -209,7 +219,8 @@ bool SupervisedWorld::has_event(const std::string& name) const {
   return std::any_of(events_.begin(), events_.end(), [&](const PublishEvent& event) { return event.name == name; });
 }
 
-// ---- deeds ------------------------------------------------------------------------------------------------------------------
+// ---- deeds
+// ------------------------------------------------------------------------------------------------------------------
 
 using Deed = SupervisedWorld::Deed;
 
@@ -236,13 +247,15 @@ Deed SupervisedWorld::calls_with_count(std::uint64_t count) {
 }
 Deed SupervisedWorld::reports(FaultKind kind, const std::string& what, const std::string& where) {
   return [=](SupervisedWorld& world, Rank rank) {
-    world.report(rank.value, ReportFailure{{kind, what, where, ""}, world.ranks_[static_cast<std::size_t>(rank.value)].ring.step});
+    world.report(rank.value,
+                 ReportFailure{{kind, what, where, ""}, world.ranks_[static_cast<std::size_t>(rank.value)].ring.step});
     world.end(rank.value, {false, 4, false}, false);
   };
 }
 Deed SupervisedWorld::everyone_reports(FaultKind kind, const std::string& what) {
   return [=](SupervisedWorld& world, Rank) {
-    for (int i = 0; i < static_cast<int>(world.ranks_.size()); ++i) reports(kind, what, "rank " + std::to_string(i))(world, Rank{i});
+    for (int i = 0; i < static_cast<int>(world.ranks_.size()); ++i)
+      reports(kind, what, "rank " + std::to_string(i))(world, Rank{i});
   };
 }
 Deed SupervisedWorld::loses_its_keeper() {
@@ -253,7 +266,9 @@ Deed SupervisedWorld::loses_its_keeper() {
   };
 }
 Deed SupervisedWorld::keeper_is_stopped() {
-  return [](SupervisedWorld& world, Rank rank) { world.ranks_[static_cast<std::size_t>(rank.value)].keeper_silent = true; };
+  return [](SupervisedWorld& world, Rank rank) {
+    world.ranks_[static_cast<std::size_t>(rank.value)].keeper_silent = true;
+  };
 }
 Deed SupervisedWorld::engine_is_killed() {
   return [](SupervisedWorld& world, Rank) {

@@ -1,5 +1,6 @@
-// A world of ranks for stories about the supervisor: it obeys the supervisor's commands as the shell would, and its ranks train in
-// simulated time (a step is 0.4 s: data, forward, backward, one collective) until something planned happens to one of them.
+// A world of ranks for stories about the supervisor: it obeys the supervisor's commands as the shell would, and its
+// ranks train in simulated time (a step is 0.4 s: data, forward, backward, one collective) until something planned
+// happens to one of them.
 #pragma once
 
 #include <csignal>
@@ -19,7 +20,10 @@ class SupervisedWorld {
 
   // While `rank` computes the step with this number (1 = the first), in its backward phase; once.
   SupervisedWorld& plan(std::int64_t step, int rank, Deed deed);
-  SupervisedWorld& train_for(std::int64_t steps) { steps_ = steps; return *this; }
+  SupervisedWorld& train_for(std::int64_t steps) {
+    steps_ = steps;
+    return *this;
+  }
   void run(double seconds);
   void run_until_finished(double at_most_seconds = 200);
   void signal(int count, const std::string& reason = "SIGINT");
@@ -39,7 +43,11 @@ class SupervisedWorld {
   static Deed engine_is_killed();
   static Deed announces(const std::string& spec, Deed then);
   // The next launches fail: the engine ends at once, with this line.
-  SupervisedWorld& launches_fail(int times, const std::string& line) { failing_launches_ = times; launch_error_ = line; return *this; }
+  SupervisedWorld& launches_fail(int times, const std::string& line) {
+    failing_launches_ = times;
+    launch_error_ = line;
+    return *this;
+  }
 
   // What happened.
   bool finished() const { return supervisor_.finished(); }
@@ -56,14 +64,20 @@ class SupervisedWorld {
 
  private:
   struct SimulatedRank {
-    bool alive = false, stopped = false, hung = false, keeper_lives = true, keeper_silent = false, finished = false, failed = false;
-    int moment = 0;          // within the step, in ticks of 50 ms
+    bool alive = false, stopped = false, hung = false, keeper_lives = true, keeper_silent = false, finished = false,
+         failed = false;
+    int moment = 0;  // within the step, in ticks of 50 ms
     bool skip = false, omit = false;
     std::uint64_t count = 1000;
     RingSnapshot ring;
     double cpu = 0;
   };
-  struct Planned { std::int64_t step; int rank; Deed deed; bool done = false; };
+  struct Planned {
+    std::int64_t step;
+    int rank;
+    Deed deed;
+    bool done = false;
+  };
 
   void obey(std::vector<Command> commands);
   void start_attempt(const StartAttempt& command);
@@ -85,7 +99,7 @@ class SupervisedWorld {
   std::vector<SimulatedRank> ranks_;
   std::vector<Planned> planned_;
   std::int64_t steps_ = 20;
-  std::int64_t saved_ = 0;      // newest step whose state survives
+  std::int64_t saved_ = 0;  // newest step whose state survives
   Attempt attempt_{0};
   bool stopping_ = false, engine_lives_ = false;
   int failing_launches_ = 0;

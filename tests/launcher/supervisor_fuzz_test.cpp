@@ -1,5 +1,5 @@
-// Random events in random order, also of attempts that are over or never were: the supervisor never fails, never has two attempts
-// at once, never acts on an older attempt, and comes to an end once everything of its attempt is gone.
+// Random events in random order, also of attempts that are over or never were: the supervisor never fails, never has
+// two attempts at once, never acts on an older attempt, and comes to an end once everything of its attempt is gone.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -19,7 +19,9 @@ struct Chaos {
       case 1: return ReportStep{up_to(10), 1, 1, 1, 1, 0.1 * up_to(9)};
       case 2: return ReportEvaluation{up_to(10), 1, 1, 1};
       case 3: return ReportFaultFired{"x", 1};
-      case 4: return ReportFailure{{static_cast<FaultKind>(up_to(static_cast<int>(fault_table.size()) - 1)), "w", "rank 99999", ""}, 1};
+      case 4:
+        return ReportFailure{
+            {static_cast<FaultKind>(up_to(static_cast<int>(fault_table.size()) - 1)), "w", "rank 99999", ""}, 1};
       case 5: return ReportCheckpoint{1, "d", 1};
       default: return ReportFinished{10, up_to(9) == 0};
     }
@@ -44,19 +46,29 @@ struct Chaos {
     switch (up_to(30)) {
       case 0: return EngineExited{attempt, {up_to(1) == 0, up_to(15), false}, {"line"}};
       case 1: return KeeperLost{attempt, rank, "gone"};
-      case 2: return RankExited{attempt, rank, {{up_to(1) == 0, up_to(15), false}, 7, up_to(1) == 0, ring(attempt), {"a"}, {up_to(1), "", 0}, 0}};
+      case 2:
+        return RankExited{
+            attempt,
+            rank,
+            {{up_to(1) == 0, up_to(15), false}, 7, up_to(1) == 0, ring(attempt), {"a"}, {up_to(1), "", 0}, 0}};
       case 3: return EngineStarted{attempt, 3};
       case 4: return StopRequested{up_to(40) == 0 ? 2 : 1, "SIGTERM"};
-      case 5: case 6: case 7: return KeeperConnected{attempt, rank, "n", 3};
-      case 8: case 9: return RankStarted{attempt, rank, 4};
-      case 10: case 11: case 12: {
+      case 5:
+      case 6:
+      case 7: return KeeperConnected{attempt, rank, "n", 3};
+      case 8:
+      case 9: return RankStarted{attempt, rank, 4};
+      case 10:
+      case 11:
+      case 12: {
         Pulse pulse;
         pulse.state = static_cast<ProcessState>(up_to(6));
         pulse.ring = ring(attempt);
         pulse.ring_readable = up_to(1) == 0;
         return RankPulse{attempt, rank, pulse};
       }
-      case 13: case 14: return RankReported{attempt, rank, report()};
+      case 13:
+      case 14: return RankReported{attempt, rank, report()};
       default: return Tick{};
     }
   }
@@ -79,11 +91,13 @@ struct Observed {
         attempt = start->attempt;
         is_gone = owes_gone = false;
       }
-      std::visit([&](const auto& c) {
-        if constexpr (requires { c.attempt; }) {
-          EXPECT_EQ(c.attempt, attempt) << "seed " << seed;
-        }
-      }, command);
+      std::visit(
+          [&](const auto& c) {
+            if constexpr (requires { c.attempt; }) {
+              EXPECT_EQ(c.attempt, attempt) << "seed " << seed;
+            }
+          },
+          command);
       if (std::get_if<DismissKeepers>(&command) || std::get_if<DestroyAttempt>(&command)) owes_gone = true;
       if (std::get_if<Finish>(&command)) ++finishes;
     }
@@ -123,7 +137,8 @@ void play(unsigned seed, int events) {
 }
 
 TEST(SupervisorFuzz, AnyEventsInAnyOrderComeToOneEnd) {
-  for (unsigned seed = 0; seed < 100'000 && !::testing::Test::HasFailure(); ++seed) play(seed, static_cast<int>(seed % 60));
+  for (unsigned seed = 0; seed < 100'000 && !::testing::Test::HasFailure(); ++seed)
+    play(seed, static_cast<int>(seed % 60));
 }
 
 }  // namespace

@@ -32,9 +32,22 @@ const std::vector<Story>& stories() {
   static const std::vector<Story> all{
       {"SigkillOfARank", 4, 2, World::is_killed_by(SIGKILL), K::rank_killed, A::retry, 0, {2}},
       {"SigtermOfARank", 2, 1, World::is_killed_by(SIGTERM), K::rank_killed, A::retry, 0, {1}},
-      {"OomKillOfARank", 4, 1, World::is_killed_by(SIGKILL, counter_rose()), K::rank_killed_by_oom_killer, A::retry_smaller_micro_batch, 0, {1}},
-      {"KernelLogNamesARank", 2, 0, World::is_killed_by(SIGKILL, {0, "Out of memory: Killed process 5100", 0}), K::rank_killed_by_oom_killer,
-       A::retry_smaller_micro_batch, 0, {0}},
+      {"OomKillOfARank",
+       4,
+       1,
+       World::is_killed_by(SIGKILL, counter_rose()),
+       K::rank_killed_by_oom_killer,
+       A::retry_smaller_micro_batch,
+       0,
+       {1}},
+      {"KernelLogNamesARank",
+       2,
+       0,
+       World::is_killed_by(SIGKILL, {0, "Out of memory: Killed process 5100", 0}),
+       K::rank_killed_by_oom_killer,
+       A::retry_smaller_micro_batch,
+       0,
+       {0}},
       {"Segfault", 4, 3, World::is_killed_by(SIGSEGV), K::rank_crashed, A::retry, 0, {3}},
       {"Abort", 1, 0, World::is_killed_by(SIGABRT), K::rank_crashed, A::retry, 0, {0}},
       {"ExitCode", 3, 0, World::exits_with(3), K::rank_crashed, A::retry, 0, {0}},
@@ -48,18 +61,52 @@ const std::vector<Story>& stories() {
       {"SkipsCollective", 4, 2, World::skips_collective(), K::collective_mismatch, A::stop, 4, {2}},
       {"SkipsCollectiveInAPair", 2, 0, World::skips_collective(), K::collective_mismatch, A::stop, 4, {0}},
       {"GoesOnWithoutCollective", 4, 0, World::goes_on_without_collective(), K::collective_mismatch, A::stop, 4, {0}},
-      {"GoesOnWithoutCollectiveInAPair", 2, 1, World::goes_on_without_collective(), K::collective_mismatch, A::stop, 4, {1}},
+      {"GoesOnWithoutCollectiveInAPair",
+       2,
+       1,
+       World::goes_on_without_collective(),
+       K::collective_mismatch,
+       A::stop,
+       4,
+       {1}},
       {"MismatchedCount", 4, 1, World::calls_with_count(500), K::collective_mismatch, A::stop, 4, {1}},
       {"MismatchedCountInAPair", 2, 1, World::calls_with_count(500), K::collective_mismatch, A::stop, 4, {1}},
-      {"NanEverywhere", 2, 0, World::everyone_reports(K::loss_not_finite, "the loss is nan"), K::loss_not_finite, A::replay_step, 0, {0, 1}},
+      {"NanEverywhere",
+       2,
+       0,
+       World::everyone_reports(K::loss_not_finite, "the loss is nan"),
+       K::loss_not_finite,
+       A::replay_step,
+       0,
+       {0, 1}},
       {"StorageFull", 2, 0, World::reports(K::storage_full, "no space left"), K::storage_full, A::stop, 4, {0}},
-      {"CheckpointCorrupt", 2, 1, World::reports(K::checkpoint_corrupt, "checksum", "checkpoints/step-4"), K::checkpoint_corrupt,
-       A::previous_checkpoint, 0, {1}},
-      {"LibraryError", 4, 2, World::reports(K::communication_failure, "MPI_ERR_OTHER"), K::communication_failure, A::retry, 0, {2}},
+      {"CheckpointCorrupt",
+       2,
+       1,
+       World::reports(K::checkpoint_corrupt, "checksum", "checkpoints/step-4"),
+       K::checkpoint_corrupt,
+       A::previous_checkpoint,
+       0,
+       {1}},
+      {"LibraryError",
+       4,
+       2,
+       World::reports(K::communication_failure, "MPI_ERR_OTHER"),
+       K::communication_failure,
+       A::retry,
+       0,
+       {2}},
       {"KeeperKilled", 4, 1, World::loses_its_keeper(), K::keeper_lost, A::retry, 0, {1}},
       {"KeeperStopped", 4, 1, World::keeper_is_stopped(), K::keeper_lost, A::retry, 0, {1}},
       {"EngineKilled", 4, 0, World::engine_is_killed(), K::engine_lost, A::retry, 0, {-1}},
-      {"BugOfOurs", 2, 0, World::reports(K::internal_error, "an invariant does not hold"), K::internal_error, A::stop, 1, {0}},
+      {"BugOfOurs",
+       2,
+       0,
+       World::reports(K::internal_error, "an invariant does not hold"),
+       K::internal_error,
+       A::stop,
+       1,
+       {0}},
   };
   return all;
 }
@@ -94,7 +141,8 @@ TEST_P(SupervisorStory, GetsItsVerdictAndEndsAsItShould) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SupervisorStory, ::testing::ValuesIn(stories()), [](const auto& story) { return story.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, SupervisorStory, ::testing::ValuesIn(stories()),
+                         [](const auto& story) { return story.param.name; });
 
 TEST(SupervisorStories, ThereIsOneForEveryKindOfARun) {
   std::set<FaultKind> told{K::launch_failed, K::stopped_on_request};  // told below
@@ -156,7 +204,9 @@ TEST(SupervisorStories, LessMemoryIsAskedForUntilThereIsNothingToGiveUp) {
   SupervisorOptions options;
   options.micro_batch = 2;
   World world(2, options);
-  world.plan(3, 0, World::is_killed_by(SIGKILL, counter_rose())).plan(3, 0, World::is_killed_by(SIGKILL, counter_rose())).run_until_finished();
+  world.plan(3, 0, World::is_killed_by(SIGKILL, counter_rose()))
+      .plan(3, 0, World::is_killed_by(SIGKILL, counter_rose()))
+      .run_until_finished();
   ASSERT_EQ(world.attempts().size(), 2u);
   EXPECT_EQ(world.attempts()[1].micro_batch, 1);
   EXPECT_EQ(world.verdicts()[1].action, A::stop);

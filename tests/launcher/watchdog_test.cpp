@@ -21,7 +21,8 @@ Pulse pulse_of(const RingSnapshot& ring, double cpu, ProcessState state = Proces
 
 // Ranks whose steps take a jittered time and show nothing in between but the start and the end of their collective.
 struct Steppers {
-  Steppers(int world, double seconds, unsigned seed) : watchdog({}, WorldSize{world}), random(seed), step_seconds(seconds), ranks(static_cast<std::size_t>(world)) {
+  Steppers(int world, double seconds, unsigned seed)
+      : watchdog({}, WorldSize{world}), random(seed), step_seconds(seconds), ranks(static_cast<std::size_t>(world)) {
     watchdog.begin_attempt(now);
     for (int i = 0; i < world; ++i) {
       watchdog.keeper_connected(Rank{i}, now);
@@ -59,7 +60,8 @@ struct Steppers {
       }
       ++steps;
     }
-    for (std::size_t i = 0; i < ranks.size(); ++i) watchdog.pulse(Rank{static_cast<std::int32_t>(i)}, pulse_of(ranks[i].ring, ranks[i].cpu), now);
+    for (std::size_t i = 0; i < ranks.size(); ++i)
+      watchdog.pulse(Rank{static_cast<std::int32_t>(i)}, pulse_of(ranks[i].ring, ranks[i].cpu), now);
     return watchdog.tick(now);
   }
   Watchdog watchdog;

@@ -28,7 +28,7 @@ struct Case {
   const char* name;
   int exit_code;
   const char* kind;
-  std::vector<std::string> words;   // that the error must say
+  std::vector<std::string> words;  // that the error must say
   std::function<void(Ground&)> damage;
 };
 
@@ -73,7 +73,9 @@ std::string alias_bomb() {
 }
 
 std::string binary_garbage() {
-  std::string bytes = "\x7f" "ELF";
+  std::string bytes =
+      "\x7f"
+      "ELF";
   for (int i = 0; i < 4096; ++i) bytes += static_cast<char>((i * 131 + 7) & 0xff);
   return bytes;
 }
@@ -82,74 +84,172 @@ const std::string norm = "model.norm.weight";
 
 std::vector<Case> configuration_cases() {
   return {
-      {"unknown_key", 2, "config_unknown_key", {"learning_rat", "learning_rate", "config.yaml:"}, [](Ground& g) { g.site.configure("learning_rat", "0.1"); }},
-      {"unknown_key_by_set", 2, "config_unknown_key", {"lora_rnk", "lora_rank"}, [](Ground& g) { g.arguments = {"--set", "lora_rnk=4"}; }},
-      {"wrong_type", 2, "config_invalid_value", {"lora_rank", "many", "config.yaml:"}, [](Ground& g) { g.site.configure("lora_rank", "many"); }},
-      {"out_of_range", 2, "config_invalid_value", {"global_batch_size", "-3"}, [](Ground& g) { g.site.configure("global_batch_size", "-3"); }},
+      {"unknown_key",
+       2,
+       "config_unknown_key",
+       {"learning_rat", "learning_rate", "config.yaml:"},
+       [](Ground& g) { g.site.configure("learning_rat", "0.1"); }},
+      {"unknown_key_by_set",
+       2,
+       "config_unknown_key",
+       {"lora_rnk", "lora_rank"},
+       [](Ground& g) {
+         g.arguments = {"--set", "lora_rnk=4"};
+       }},
+      {"wrong_type",
+       2,
+       "config_invalid_value",
+       {"lora_rank", "many", "config.yaml:"},
+       [](Ground& g) { g.site.configure("lora_rank", "many"); }},
+      {"out_of_range",
+       2,
+       "config_invalid_value",
+       {"global_batch_size", "-3"},
+       [](Ground& g) { g.site.configure("global_batch_size", "-3"); }},
       {"missing_configuration", 2, "file_not_found", {"config.yaml"}, [](Ground& g) { fs::remove(g.site.config()); }},
-      {"missing_model", 2, "file_not_found", {"no-such-model"}, [](Ground& g) { g.site.configure("model_name_or_path", "no-such-model"); }},
-      {"missing_data", 2, "file_not_found", {"no-such.jsonl"},
+      {"missing_model",
+       2,
+       "file_not_found",
+       {"no-such-model"},
+       [](Ground& g) { g.site.configure("model_name_or_path", "no-such-model"); }},
+      {"missing_data",
+       2,
+       "file_not_found",
+       {"no-such.jsonl"},
        [](Ground& g) { g.site.configure("datasets", "[{path: no-such.jsonl, type: completion}]"); }},
-      {"ranks_against_parallel", 2, "parallel_world_mismatch", {"3", "2", "parallel"},
+      {"ranks_against_parallel",
+       2,
+       "parallel_world_mismatch",
+       {"3", "2", "parallel"},
        [](Ground& g) {
          g.site.configure("parallel", "{dp: 3}");
          g.arguments = {"--nodes", "2"};
        }},
       {"alias_bomb", 2, "config_syntax", {"config.yaml"}, [](Ground& g) { write_text(g.site.config(), alias_bomb()); }},
-      {"binary_file_as_configuration", 2, "config_syntax", {"config.yaml"}, [](Ground& g) { write_text(g.site.config(), binary_garbage()); }},
-      {"deeply_nested_configuration", 2, "config_syntax", {"config.yaml"},
+      {"binary_file_as_configuration",
+       2,
+       "config_syntax",
+       {"config.yaml"},
+       [](Ground& g) { write_text(g.site.config(), binary_garbage()); }},
+      {"deeply_nested_configuration",
+       2,
+       "config_syntax",
+       {"config.yaml"},
        [](Ground& g) { write_text(g.site.config(), "seed: " + std::string(100'000, '[')); }},
-      {"unknown_fault", 2, "usage_error", {"explode"}, [](Ground& g) { g.arguments = {"--inject", "fault=explode,rank=0,step=1"}; }},
-      {"fault_of_a_rank_that_is_not_there", 2, "usage_error", {"7"}, [](Ground& g) { g.arguments = {"--inject", "fault=sigkill,rank=7,step=1"}; }},
-      {"hostfile_of_a_later_version", 2, "not_in_this_version", {"--hostfile"}, [](Ground& g) { g.arguments = {"--hostfile", "hosts"}; }},
+      {"unknown_fault",
+       2,
+       "usage_error",
+       {"explode"},
+       [](Ground& g) {
+         g.arguments = {"--inject", "fault=explode,rank=0,step=1"};
+       }},
+      {"fault_of_a_rank_that_is_not_there",
+       2,
+       "usage_error",
+       {"7"},
+       [](Ground& g) {
+         g.arguments = {"--inject", "fault=sigkill,rank=7,step=1"};
+       }},
+      {"hostfile_of_a_later_version",
+       2,
+       "not_in_this_version",
+       {"--hostfile"},
+       [](Ground& g) {
+         g.arguments = {"--hostfile", "hosts"};
+       }},
   };
 }
 
 std::vector<Case> data_and_model_cases() {
   return {
       {"empty_data", 3, "dataset_empty", {"data.jsonl"}, [](Ground& g) { g.use_data("", "completion"); }},
-      {"garbage_data", 3, "dataset_unreadable", {"data.jsonl:2"},
+      {"garbage_data",
+       3,
+       "dataset_unreadable",
+       {"data.jsonl:2"},
        [](Ground& g) { g.use_data("{\"text\": \"fine\"}\n{\"text\": \n", "completion"); }},
-      {"all_labels_masked", 3, "all_labels_masked", {"data.jsonl"},
+      {"all_labels_masked",
+       3,
+       "all_labels_masked",
+       {"data.jsonl"},
        [](Ground& g) {
-         g.use_data("{\"segments\": [{\"text\": \"nothing here is to be learned\", \"label\": false}]}\n", "input_output");
+         g.use_data("{\"segments\": [{\"text\": \"nothing here is to be learned\", \"label\": false}]}\n",
+                    "input_output");
        }},
-      {"adapter_target_without_match", 3, "adapter_target_unmatched", {"no_such_proj", "q_proj"},
+      {"adapter_target_without_match",
+       3,
+       "adapter_target_unmatched",
+       {"no_such_proj", "q_proj"},
        [](Ground& g) { g.site.configure("lora_target", "[no_such_proj]"); }},
-      {"more_ranks_than_sequences", 3, "batch_not_divisible", {"13", "12"}, [](Ground& g) { g.arguments = {"--nodes", "13"}; }},
-      {"garbage_model_configuration", 3, "model_config_invalid", {"config.json"},
+      {"more_ranks_than_sequences",
+       3,
+       "batch_not_divisible",
+       {"13", "12"},
+       [](Ground& g) {
+         g.arguments = {"--nodes", "13"};
+       }},
+      {"garbage_model_configuration",
+       3,
+       "model_config_invalid",
+       {"config.json"},
        [](Ground& g) { write_text(g.model / "config.json", "{\"hidden_size\": "); }},
-      {"garbage_tokenizer", 3, "tokenizer_invalid", {"tokenizer.json"}, [](Ground& g) { write_text(g.model / "tokenizer.json", "]["); }},
-      {"missing_tokenizer", 2, "file_not_found", {"tokenizer.json"}, [](Ground& g) { fs::remove(g.model / "tokenizer.json"); }},
+      {"garbage_tokenizer",
+       3,
+       "tokenizer_invalid",
+       {"tokenizer.json"},
+       [](Ground& g) { write_text(g.model / "tokenizer.json", "]["); }},
+      {"missing_tokenizer",
+       2,
+       "file_not_found",
+       {"tokenizer.json"},
+       [](Ground& g) { fs::remove(g.model / "tokenizer.json"); }},
   };
 }
 
 std::vector<Case> weights_cases() {
   const std::vector<std::string> file = {"model.safetensors"};
   return {
-      {"truncated_weights", 3, "safetensors_corrupt", file, [](Ground& g) { fs::resize_file(g.weights(), fs::file_size(g.weights()) - 100); }},
-      {"weights_cut_within_the_header", 3, "safetensors_corrupt", file, [](Ground& g) { fs::resize_file(g.weights(), 64); }},
+      {"truncated_weights", 3, "safetensors_corrupt", file,
+       [](Ground& g) { fs::resize_file(g.weights(), fs::file_size(g.weights()) - 100); }},
+      {"weights_cut_within_the_header", 3, "safetensors_corrupt", file,
+       [](Ground& g) { fs::resize_file(g.weights(), 64); }},
       {"empty_weights", 3, "safetensors_corrupt", file, [](Ground& g) { write_text(g.weights(), ""); }},
-      {"huge_header_length", 3, "safetensors_corrupt", file, [](Ground& g) { write_length_word(g.weights(), 0xffff'ffff'ffff'ffffULL); }},
+      {"huge_header_length", 3, "safetensors_corrupt", file,
+       [](Ground& g) { write_length_word(g.weights(), 0xffff'ffff'ffff'ffffULL); }},
       {"header_length_beyond_the_file", 3, "safetensors_corrupt", file,
        [](Ground& g) { write_length_word(g.weights(), fs::file_size(g.weights())); }},
       {"garbage_header", 3, "safetensors_corrupt", file,
-       [](Ground& g) { edit_header(g.weights(), [](std::string& header) { header.replace(0, 8, "\xff\xfe}}[[::", 8); }); }},
+       [](Ground& g) {
+         edit_header(g.weights(), [](std::string& header) { header.replace(0, 8, "\xff\xfe}}[[::", 8); });
+       }},
       {"offset_beyond_the_file", 3, "safetensors_corrupt", file,
        [](Ground& g) {
          edit_tensor(g.weights(), norm, [](Json& tensor) { tensor["data_offsets"] = {1'000'000'000, 1'000'000'064}; });
        }},
       {"offsets_in_reverse", 3, "safetensors_corrupt", file,
-       [](Ground& g) { edit_tensor(g.weights(), norm, [](Json& tensor) { std::swap(tensor["data_offsets"][0], tensor["data_offsets"][1]); }); }},
+       [](Ground& g) {
+         edit_tensor(g.weights(), norm,
+                     [](Json& tensor) { std::swap(tensor["data_offsets"][0], tensor["data_offsets"][1]); });
+       }},
       {"overlapping_tensors", 3, "safetensors_corrupt", file,
-       [](Ground& g) { edit_tensor(g.weights(), norm, [](Json& tensor) { tensor["data_offsets"] = {0, 64}; }); }},
-      {"unknown_dtype", 3, "safetensors_corrupt", file, [](Ground& g) { edit_tensor(g.weights(), norm, [](Json& t) { t["dtype"] = "Q17"; }); }},
+       [](Ground& g) { edit_tensor(g.weights(), norm, [](Json& tensor) {
+                         tensor["data_offsets"] = {0, 64};
+                       }); }},
+      {"unknown_dtype", 3, "safetensors_corrupt", file,
+       [](Ground& g) { edit_tensor(g.weights(), norm, [](Json& t) { t["dtype"] = "Q17"; }); }},
       {"dtype_that_does_not_fit_the_bytes", 3, "safetensors_corrupt", file,
        [](Ground& g) { edit_tensor(g.weights(), norm, [](Json& t) { t["dtype"] = "F32"; }); }},
       {"shape_that_overflows", 3, "safetensors_corrupt", file,
-       [](Ground& g) { edit_tensor(g.weights(), norm, [](Json& t) { t["shape"] = {1ULL << 62, 8}; }); }},
-      {"weights_of_another_shape", 3, "checkpoint_incomplete", {norm, "model.safetensors"},
-       [](Ground& g) { edit_tensor(g.weights(), norm, [](Json& t) { t["shape"] = {16, 2}; }); }},
+       [](Ground& g) { edit_tensor(g.weights(), norm, [](Json& t) {
+                         t["shape"] = {1ULL << 62, 8};
+                       }); }},
+      {"weights_of_another_shape",
+       3,
+       "checkpoint_incomplete",
+       {norm, "model.safetensors"},
+       [](Ground& g) { edit_tensor(g.weights(), norm, [](Json& t) {
+                         t["shape"] = {16, 2};
+                       }); }},
   };
 }
 
@@ -179,7 +279,8 @@ TEST_P(BadInput, IsOneClearErrorAndNothingIsWritten) {
   EXPECT_EQ(result.exit_code, GetParam().exit_code) << ::testing::PrintToString(result);
   EXPECT_EQ(errors_in(result.err), 1) << result.err;
   EXPECT_NE(result.err.find(GetParam().kind), std::string::npos) << "no " << GetParam().kind << " in\n" << result.err;
-  for (const std::string& word : GetParam().words) EXPECT_NE(result.err.find(word), std::string::npos) << "no " << word << " in\n" << result.err;
+  for (const std::string& word : GetParam().words)
+    EXPECT_NE(result.err.find(word), std::string::npos) << "no " << word << " in\n" << result.err;
   EXPECT_FALSE(fs::exists(site_.output())) << "the output directory was created";
   EXPECT_TRUE(site_.left_in_state_directory().empty());
   EXPECT_TRUE(site_.processes().empty()) << describe(site_.processes());

@@ -34,8 +34,10 @@ const ExpectedVerdict writer_killed{"rank_killed", "A.11", "E", 0, "retry"};
 
 INSTANTIATE_TEST_SUITE_P(
     Table, InjectedFault,
-    ::testing::Values(Planted{"sigkill", "fault=sigkill,rank=1,step=5", killed}, Planted{"segv", "fault=segv,rank=1,step=5", crashed},
-                      Planted{"exit", "fault=exit=7,rank=1,step=5", crashed}, Planted{"exit_zero", "fault=exit=0,rank=1,step=5", crashed},
+    ::testing::Values(Planted{"sigkill", "fault=sigkill,rank=1,step=5", killed},
+                      Planted{"segv", "fault=segv,rank=1,step=5", crashed},
+                      Planted{"exit", "fault=exit=7,rank=1,step=5", crashed},
+                      Planted{"exit_zero", "fault=exit=0,rank=1,step=5", crashed},
                       Planted{"sigstop", "fault=sigstop,rank=1,step=5", stuck},
                       Planted{"hang_before_collective", "fault=hang_before_collective,rank=1,step=5", stuck},
                       Planted{"sigkill_in_init", "fault=sigkill,rank=1,step=1,phase=init", killed},
@@ -52,7 +54,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(InjectedFaults, OfTwoRanksInOneRunAreToldApart) {
   FTL_REQUIRE_MPIRUN();
   RunSite site;
-  const CommandResult result = site.run({"--nodes", "3", "--inject", "fault=sigkill,rank=2,step=3", "--inject", "fault=segv,rank=0,step=7"});
+  const CommandResult result =
+      site.run({"--nodes", "3", "--inject", "fault=sigkill,rank=2,step=3", "--inject", "fault=segv,rank=0,step=7"});
   ASSERT_EQ(site.verdicts().size(), 2U) << ::testing::PrintToString(result);
   expect_verdict(site.verdicts()[0], {"rank_killed", "A.11", "E", 2, "retry"});
   expect_verdict(site.verdicts()[1], {"rank_crashed", "A.11", "E", 0, "retry"});
@@ -73,8 +76,11 @@ TEST(ACrash, AtTheSameStepAgainEndsTheRun) {
 
 bool no_cgroup_here(const RunSite& site) {
   std::error_code error;
-  for (fs::recursive_directory_iterator entry(site.output() / "logs", error), end; !error && entry != end; entry.increment(error)) {
-    if (entry->is_regular_file() && read_text(entry->path()).find("no memory cgroup can be made here") != std::string::npos) return true;
+  for (fs::recursive_directory_iterator entry(site.output() / "logs", error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->is_regular_file() &&
+        read_text(entry->path()).find("no memory cgroup can be made here") != std::string::npos)
+      return true;
   }
   return false;
 }
@@ -84,9 +90,11 @@ TEST(OutOfMemory, IsRetriedWithASmallerMicroBatch) {
   RunSite site;
   const CommandResult result =
       site.run({"--nodes", "2", "--set", "per_device_train_batch_size=2", "--inject", "fault=oom,rank=1,step=5"});
-  if (no_cgroup_here(site)) GTEST_SKIP() << "no memory cgroup can be made here, so the kernel's OOM-killer cannot be provoked";
+  if (no_cgroup_here(site))
+    GTEST_SKIP() << "no memory cgroup can be made here, so the kernel's OOM-killer cannot be provoked";
   ASSERT_EQ(site.verdicts().size(), 1U) << ::testing::PrintToString(result);
-  expect_verdict(site.verdicts()[0], {"rank_killed_by_oom_killer", "A.5.2", "A.2.2", 1, "retry_with_smaller_micro_batch"});
+  expect_verdict(site.verdicts()[0],
+                 {"rank_killed_by_oom_killer", "A.5.2", "A.2.2", 1, "retry_with_smaller_micro_batch"});
   expect_undisturbed_result(site, result);
 }
 
@@ -94,7 +102,8 @@ TEST(OutOfMemory, WithTheSmallestMicroBatchEndsTheRun) {
   FTL_REQUIRE_MPIRUN();
   RunSite site;
   const CommandResult result = site.run({"--nodes", "2", "--inject", "fault=oom,rank=1,step=5"});
-  if (no_cgroup_here(site)) GTEST_SKIP() << "no memory cgroup can be made here, so the kernel's OOM-killer cannot be provoked";
+  if (no_cgroup_here(site))
+    GTEST_SKIP() << "no memory cgroup can be made here, so the kernel's OOM-killer cannot be provoked";
   EXPECT_EQ(result.exit_code, 4) << ::testing::PrintToString(result);
   ASSERT_EQ(site.verdicts().size(), 1U);
   expect_verdict(site.verdicts()[0], {"rank_killed_by_oom_killer", "A.5.2", "A.2.2", 1, "stop"});
@@ -116,12 +125,14 @@ class WrongCollective : public ::testing::TestWithParam<WrongCall> {
 
 // "exact_sum f32 x 184,321 at step 118"
 std::set<std::string> signatures_in(const Json& verdict) {
-  static const std::regex signature("(exact_sum|all_reduce|all_gather|reduce_scatter|broadcast|gather|send|receive|barrier) "
-                                    "(f32|bf16|f16|i32|i64|u8) x [0-9,]+( at step [0-9]+)?");
+  static const std::regex signature(
+      "(exact_sum|all_reduce|all_gather|reduce_scatter|broadcast|gather|send|receive|barrier) "
+      "(f32|bf16|f16|i32|i64|u8) x [0-9,]+( at step [0-9]+)?");
   std::set<std::string> found;
   for (const Json& fact : verdict.value("evidence", Json::array())) {
     const std::string text = fact.value("fact", "");
-    for (std::sregex_iterator match(text.begin(), text.end(), signature), end; match != end; ++match) found.insert(match->str());
+    for (std::sregex_iterator match(text.begin(), text.end(), signature), end; match != end; ++match)
+      found.insert(match->str());
   }
   return found;
 }
@@ -154,9 +165,12 @@ TEST_P(WrongCollective, IsNotRetriedUntilItIsForced) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Faults, WrongCollective,
-                         ::testing::Values(WrongCall{"mismatch_collective", 2, 1}, WrongCall{"mismatch_collective", 3, 2},
-                                           WrongCall{"skip_collective", 2, 1}, WrongCall{"skip_collective", 3, 0}),
-                         [](const auto& one) { return std::string(one.param.fault) + "_among_" + std::to_string(one.param.ranks); });
+                         ::testing::Values(WrongCall{"mismatch_collective", 2, 1},
+                                           WrongCall{"mismatch_collective", 3, 2}, WrongCall{"skip_collective", 2, 1},
+                                           WrongCall{"skip_collective", 3, 0}),
+                         [](const auto& one) {
+                           return std::string(one.param.fault) + "_among_" + std::to_string(one.param.ranks);
+                         });
 
 }  // namespace
 }  // namespace ftl

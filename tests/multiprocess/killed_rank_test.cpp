@@ -10,14 +10,14 @@ namespace ftl {
 namespace {
 
 constexpr double detection_limit_seconds = 2;
-constexpr int slack = 3;   // of the clock on the wall, on a machine that does other things besides
+constexpr int slack = 3;  // of the clock on the wall, on a machine that does other things besides
 
 enum class When { starting, middle, last_step };
 
 struct Kill {
   When when;
   int ranks;
-  unsigned seed;   // which rank, and how many milliseconds into the moment
+  unsigned seed;  // which rank, and how many milliseconds into the moment
 };
 
 class KilledRank : public ::testing::TestWithParam<Kill> {
@@ -40,7 +40,8 @@ class KilledRank : public ::testing::TestWithParam<Kill> {
 std::int64_t furthest_step(const RunSite& site, int attempt, int ranks) {
   std::int64_t furthest = 0;
   for (int rank = 0; rank < ranks; ++rank) {
-    const auto file = site.output() / "flight" / ("attempt-" + std::to_string(attempt)) / ("rank-" + std::to_string(rank) + ".ring");
+    const auto file =
+        site.output() / "flight" / ("attempt-" + std::to_string(attempt)) / ("rank-" + std::to_string(rank) + ".ring");
     const Result<RingSnapshot> ring = read_ring(file.string(), 1);
     if (ring) furthest = std::max(furthest, ring->step);
   }
@@ -91,15 +92,19 @@ TEST_P(KilledRank, IsNamedAndTheRunGoesOnToTheSameBytes) {
 }
 
 std::string name_of(const ::testing::TestParamInfo<Kill>& info) {
-  const char* when = info.param.when == When::starting ? "starting" : info.param.when == When::middle ? "middle" : "last_step";
-  return std::string(when) + "_of_" + std::to_string(info.param.ranks) + "_ranks_seed_" + std::to_string(info.param.seed);
+  const char* when = info.param.when == When::starting ? "starting"
+                     : info.param.when == When::middle ? "middle"
+                                                       : "last_step";
+  return std::string(when) + "_of_" + std::to_string(info.param.ranks) + "_ranks_seed_" +
+         std::to_string(info.param.seed);
 }
 
 INSTANTIATE_TEST_SUITE_P(Moments, KilledRank,
-                         ::testing::Values(Kill{When::starting, 2, 11}, Kill{When::starting, 3, 12}, Kill{When::starting, 2, 13},
-                                           Kill{When::middle, 2, 21}, Kill{When::middle, 2, 22}, Kill{When::middle, 3, 23},
-                                           Kill{When::middle, 4, 24}, Kill{When::middle, 1, 25}, Kill{When::last_step, 2, 31},
-                                           Kill{When::last_step, 3, 32}),
+                         ::testing::Values(Kill{When::starting, 2, 11}, Kill{When::starting, 3, 12},
+                                           Kill{When::starting, 2, 13}, Kill{When::middle, 2, 21},
+                                           Kill{When::middle, 2, 22}, Kill{When::middle, 3, 23},
+                                           Kill{When::middle, 4, 24}, Kill{When::middle, 1, 25},
+                                           Kill{When::last_step, 2, 31}, Kill{When::last_step, 3, 32}),
                          name_of);
 
 // After the last step the rank writes checkpoint and adapter, or has gone already; either way the files must be whole.

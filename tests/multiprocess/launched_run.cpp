@@ -32,7 +32,8 @@ std::vector<std::string> environment_with(const std::vector<std::string>& added)
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
     const std::string name = text.substr(0, text.find('=') + 1);
-    const bool replaced = std::any_of(added.begin(), added.end(), [&](const std::string& one) { return one.starts_with(name); });
+    const bool replaced =
+        std::any_of(added.begin(), added.end(), [&](const std::string& one) { return one.starts_with(name); });
     if (!replaced) all.push_back(text);
   }
   return all;
@@ -45,8 +46,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return list;
 }
 
-pid_t spawn(const fs::path& directory, std::vector<std::string> argv, std::vector<std::string> environment, const fs::path& out,
-            const fs::path& err) {
+pid_t spawn(const fs::path& directory, std::vector<std::string> argv, std::vector<std::string> environment,
+            const fs::path& out, const fs::path& err) {
   const std::vector<char*> arguments = pointers(argv);
   const std::vector<char*> variables = pointers(environment);
   const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -62,7 +63,7 @@ pid_t spawn(const fs::path& directory, std::vector<std::string> argv, std::vecto
     if (::chdir(directory.c_str()) == 0) ::execve(arguments[0], arguments.data(), variables.data());
     ::_exit(127);
   }
-  ::setpgid(pid, pid);   // both sides: a signal to the group may come before the child has run
+  ::setpgid(pid, pid);  // both sides: a signal to the group may come before the child has run
   for (const int descriptor : {input, output, error}) ::close(descriptor);
   return pid;
 }
@@ -77,30 +78,39 @@ std::string unique_marker(const fs::path& directory) { return directory.filename
 }  // namespace
 
 void PrintTo(const CommandResult& result, std::ostream* stream) {
-  if (!result.in_time) *stream << "killed at the deadline";
-  else if (result.signal != 0) *stream << "ended by signal " << result.signal;
-  else *stream << "exit code " << result.exit_code;
+  if (!result.in_time)
+    *stream << "killed at the deadline";
+  else if (result.signal != 0)
+    *stream << "ended by signal " << result.signal;
+  else
+    *stream << "exit code " << result.exit_code;
   *stream << "\n--- stdout ---\n" << tail_of(result.out) << "--- stderr ---\n" << tail_of(result.err);
 }
 
 void PrintTo(const AdapterFiles& files, std::ostream* stream) {
-  *stream << files.weights.size() << " bytes of weights (hash " << std::hash<std::string>{}(files.weights) << "), " << files.config.size()
-          << " bytes of configuration (hash " << std::hash<std::string>{}(files.config) << ")";
+  *stream << files.weights.size() << " bytes of weights (hash " << std::hash<std::string>{}(files.weights) << "), "
+          << files.config.size() << " bytes of configuration (hash " << std::hash<std::string>{}(files.config) << ")";
 }
 
-Command::Command(fs::path working_directory, std::vector<std::string> argv, std::string marker, std::string state_directory)
+Command::Command(fs::path working_directory, std::vector<std::string> argv, std::string marker,
+                 std::string state_directory)
     : marker_(std::move(marker)) {
   static int number = 0;
   const std::string stem = "command-" + std::to_string(++number);
   out_ = working_directory / (stem + ".out");
   err_ = working_directory / (stem + ".err");
   argv.insert(argv.begin(), launcher_binary().string());
-  pid_ = spawn(working_directory, std::move(argv),
-               environment_with({std::string(test_marker_variable) + "=" + marker_, "FTL_STATE_DIR=" + state_directory}), out_, err_);
+  pid_ =
+      spawn(working_directory, std::move(argv),
+            environment_with({std::string(test_marker_variable) + "=" + marker_, "FTL_STATE_DIR=" + state_directory}),
+            out_, err_);
 }
 
 Command::Command(Command&& other) noexcept
-    : out_(std::move(other.out_)), err_(std::move(other.err_)), marker_(std::move(other.marker_)), pid_(std::exchange(other.pid_, 0)),
+    : out_(std::move(other.out_)),
+      err_(std::move(other.err_)),
+      marker_(std::move(other.marker_)),
+      pid_(std::exchange(other.pid_, 0)),
       status_(std::exchange(other.status_, std::nullopt)) {}
 
 Command::~Command() {
@@ -183,8 +193,10 @@ void RunSite::write_config() const {
 
 void RunSite::configure(const std::string& key, const std::string& value) {
   const auto place = std::find_if(keys_.begin(), keys_.end(), [&](const auto& pair) { return pair.first == key; });
-  if (place == keys_.end()) keys_.emplace_back(key, value);
-  else place->second = value;
+  if (place == keys_.end())
+    keys_.emplace_back(key, value);
+  else
+    place->second = value;
   write_config();
 }
 
@@ -200,7 +212,8 @@ CommandResult RunSite::verb(std::vector<std::string> arguments) {
 }
 
 AdapterFiles RunSite::adapter() const {
-  return {read_text(output() / "adapter" / "adapter_model.safetensors"), read_text(output() / "adapter" / "adapter_config.json")};
+  return {read_text(output() / "adapter" / "adapter_model.safetensors"),
+          read_text(output() / "adapter" / "adapter_config.json")};
 }
 
 Json RunSite::json(const std::string& name) const { return Json::parse(read_text(output() / name), nullptr, false); }
@@ -216,7 +229,7 @@ std::vector<Json> RunSite::json_lines(const std::string& name) const {
   std::istringstream lines(read_text(output() / name));
   for (std::string line; std::getline(lines, line);) {
     Json json = Json::parse(line, nullptr, false);
-    if (json.is_object()) all.push_back(std::move(json));   // the last line may still be in the making
+    if (json.is_object()) all.push_back(std::move(json));  // the last line may still be in the making
   }
   return all;
 }
@@ -269,7 +282,8 @@ std::optional<pid_t> RunSite::wait_for_rank(int rank, Milliseconds limit) const 
 std::vector<std::string> RunSite::left_in_state_directory() const {
   std::vector<std::string> left;
   std::error_code error;
-  for (fs::recursive_directory_iterator entry(state_directory_, error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::recursive_directory_iterator entry(state_directory_, error), end; !error && entry != end;
+       entry.increment(error)) {
     if (entry->is_regular_file(error)) left.push_back(entry->path().string());
   }
   return left;

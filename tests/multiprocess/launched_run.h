@@ -1,5 +1,6 @@
-// A small language for tests that run the real ftlaunch: a site is a fresh directory with a configuration in it, a command is
-// one ftlaunch started there. What happened is read from files and from /proc, never from the code under test.
+// A small language for tests that run the real ftlaunch: a site is a fresh directory with a configuration in it, a
+// command is one ftlaunch started there. What happened is read from files and from /proc, never from the code under
+// test.
 #pragma once
 
 #include <sys/types.h>
@@ -22,25 +23,26 @@ using Milliseconds = std::chrono::milliseconds;
 using Json = nlohmann::json;
 
 struct CommandResult {
-  int exit_code = -1;      // -1: ended by a signal, or not in time
-  int signal = 0;          // that ended it
-  bool in_time = true;     // false: it was killed at the deadline
-  std::string out, err;    // of standard output and standard error
+  int exit_code = -1;    // -1: ended by a signal, or not in time
+  int signal = 0;        // that ended it
+  bool in_time = true;   // false: it was killed at the deadline
+  std::string out, err;  // of standard output and standard error
   std::string all() const { return out + err; }
 };
-void PrintTo(const CommandResult& result, std::ostream* stream);   // what GoogleTest shows of it
+void PrintTo(const CommandResult& result, std::ostream* stream);  // what GoogleTest shows of it
 
 // A started ftlaunch. It has its own process group, like a job of a shell.
 class Command {
  public:
-  Command(std::filesystem::path working_directory, std::vector<std::string> argv, std::string marker, std::string state_directory);
+  Command(std::filesystem::path working_directory, std::vector<std::string> argv, std::string marker,
+          std::string state_directory);
   Command(Command&& other) noexcept;
   Command& operator=(Command&&) = delete;
   ~Command();
 
   pid_t pid() const { return pid_; }
-  void send(int signal) const;              // to the launcher alone
-  void press_ctrl_c() const;                // SIGINT to the group, as a terminal does
+  void send(int signal) const;  // to the launcher alone
+  void press_ctrl_c() const;    // SIGINT to the group, as a terminal does
   bool running();
   // Ends everything of the run when the deadline passes; the result then says so.
   CommandResult wait(Milliseconds limit = std::chrono::seconds(60));
@@ -48,13 +50,13 @@ class Command {
  private:
   std::filesystem::path out_, err_;
   std::string marker_;
-  pid_t pid_ = 0;                           // 0: moved from
-  std::optional<int> status_;               // of waitpid
+  pid_t pid_ = 0;              // 0: moved from
+  std::optional<int> status_;  // of waitpid
 };
 
 struct AdapterFiles {
-  std::string weights;      // adapter/adapter_model.safetensors
-  std::string config;       // adapter/adapter_config.json
+  std::string weights;  // adapter/adapter_model.safetensors
+  std::string config;   // adapter/adapter_config.json
   bool complete() const { return !weights.empty() && !config.empty(); }
   friend bool operator==(const AdapterFiles&, const AdapterFiles&) = default;
 };
@@ -63,7 +65,7 @@ void PrintTo(const AdapterFiles& files, std::ostream* stream);
 class RunSite {
  public:
   RunSite();
-  ~RunSite();               // ends what is left of the site's commands; keeps the directory when the test failed
+  ~RunSite();  // ends what is left of the site's commands; keeps the directory when the test failed
   RunSite(const RunSite&) = delete;
   RunSite& operator=(const RunSite&) = delete;
 
@@ -73,19 +75,19 @@ class RunSite {
   // Adds or replaces top-level keys of config.yaml, as YAML text.
   void configure(const std::string& key, const std::string& value);
 
-  Command start(std::vector<std::string> arguments);             // ftlaunch --config config.yaml ARGUMENTS
-  CommandResult run(std::vector<std::string> arguments);         // started and waited for
-  CommandResult verb(std::vector<std::string> arguments);        // ftlaunch ARGUMENTS
+  Command start(std::vector<std::string> arguments);       // ftlaunch --config config.yaml ARGUMENTS
+  CommandResult run(std::vector<std::string> arguments);   // started and waited for
+  CommandResult verb(std::vector<std::string> arguments);  // ftlaunch ARGUMENTS
 
   AdapterFiles adapter() const;
   Json run_json() const { return json("run.json"); }
   Json status_file() const { return json("status.json"); }
-  Json status();                                                 // of `ftlaunch status out --json`
-  std::vector<Json> verdicts() const;                            // verdicts/1.json, 2.json ...
+  Json status();                       // of `ftlaunch status out --json`
+  std::vector<Json> verdicts() const;  // verdicts/1.json, 2.json ...
   std::vector<Json> metrics() const { return json_lines("metrics.jsonl"); }
   std::vector<Json> events() const { return json_lines("events.jsonl"); }
-  std::vector<std::int64_t> logged_steps() const;                // of metrics.jsonl, evaluation lines left out
-  std::int64_t last_step() const;                                // 0: none yet
+  std::vector<std::int64_t> logged_steps() const;  // of metrics.jsonl, evaluation lines left out
+  std::int64_t last_step() const;                  // 0: none yet
 
   std::vector<MarkedProcess> processes() const { return marked_processes(marker_); }
   std::vector<MarkedProcess> left() const { return left_after(marker_, std::chrono::seconds(5)); }
@@ -93,8 +95,10 @@ class RunSite {
   std::optional<pid_t> wait_for_rank(int rank, Milliseconds limit = std::chrono::seconds(20)) const;
   std::optional<pid_t> process_of(const std::string& program, int rank = -1) const;
   bool wait_until(const std::function<bool()>& condition, Milliseconds limit = std::chrono::seconds(30)) const;
-  bool wait_for_step(std::int64_t step) const { return wait_until([&] { return last_step() >= step; }); }
-  std::vector<std::string> left_in_state_directory() const;      // node-local memory that nobody gave back
+  bool wait_for_step(std::int64_t step) const {
+    return wait_until([&] { return last_step() >= step; });
+  }
+  std::vector<std::string> left_in_state_directory() const;  // node-local memory that nobody gave back
 
  private:
   Json json(const std::string& name) const;

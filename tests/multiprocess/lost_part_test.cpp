@@ -1,5 +1,5 @@
-// kill -9 of what is not a rank: the launcher, a keeper, mpirun. No process of the run is left after five seconds, and the run
-// comes to the same bytes, by itself or by the same command.
+// kill -9 of what is not a rank: the launcher, a keeper, mpirun. No process of the run is left after five seconds, and
+// the run comes to the same bytes, by itself or by the same command.
 #include <csignal>
 
 #include "tests/multiprocess/launched_run.h"
@@ -42,13 +42,14 @@ TEST_P(KilledLauncher, WhileRanksAreStartingLeavesNothingBehindEither) {
   expect_undisturbed_result(site, site.run(GetParam().arguments));
 }
 
-INSTANTIATE_TEST_SUITE_P(Worlds, KilledLauncher, ::testing::Values(World{"one_rank", {}}, World{"three_ranks", {"--nodes", "3"}}),
+INSTANTIATE_TEST_SUITE_P(Worlds, KilledLauncher,
+                         ::testing::Values(World{"one_rank", {}}, World{"three_ranks", {"--nodes", "3"}}),
                          [](const auto& one) { return one.param.name; });
 
 struct Part {
   const char* name;
   const char* program;
-  int rank;   // -1: it has none
+  int rank;  // -1: it has none
   ExpectedVerdict verdict;
   std::vector<std::string> arguments;
 };
@@ -74,10 +75,11 @@ TEST_P(KilledPart, IsNamedAndTheSameCommandRecovers) {
 
 INSTANTIATE_TEST_SUITE_P(
     Parts, KilledPart,
-    ::testing::Values(Part{"keeper_of_rank_1", "ftkeeper", 1, {"keeper_lost", "A.11", "E", 1, "retry"}, {"--nodes", "2"}},
-                      Part{"keeper_of_rank_0_of_three", "ftkeeper", 0, {"keeper_lost", "A.11", "E", 0, "retry"}, {"--nodes", "3"}},
-                      Part{"keeper_of_the_only_rank", "ftkeeper", 0, {"keeper_lost", "A.11", "E", 0, "retry"}, {}},
-                      Part{"mpirun", "mpirun", -1, {"engine_lost", "A.11", "E", -1, "retry"}, {"--nodes", "2"}}),
+    ::testing::Values(
+        Part{"keeper_of_rank_1", "ftkeeper", 1, {"keeper_lost", "A.11", "E", 1, "retry"}, {"--nodes", "2"}},
+        Part{"keeper_of_rank_0_of_three", "ftkeeper", 0, {"keeper_lost", "A.11", "E", 0, "retry"}, {"--nodes", "3"}},
+        Part{"keeper_of_the_only_rank", "ftkeeper", 0, {"keeper_lost", "A.11", "E", 0, "retry"}, {}},
+        Part{"mpirun", "mpirun", -1, {"engine_lost", "A.11", "E", -1, "retry"}, {"--nodes", "2"}}),
     [](const auto& one) { return one.param.name; });
 
 }  // namespace

@@ -47,7 +47,7 @@ int variable(const std::vector<std::string>& environment, const std::string& nam
 
 char state_of(const fs::path& process) {
   const std::string stat = text_of(process / "stat");
-  const std::size_t name_end = stat.rfind(')');   // the name before it may hold anything
+  const std::size_t name_end = stat.rfind(')');  // the name before it may hold anything
   return name_end == std::string::npos || name_end + 2 >= stat.size() ? 'Z' : stat[name_end + 2];
 }
 
@@ -82,7 +82,8 @@ std::vector<MarkedProcess> marked_processes(const std::string& marker) {
 
 std::vector<MarkedProcess> of_program(const std::vector<MarkedProcess>& all, const std::string& program) {
   std::vector<MarkedProcess> some;
-  std::copy_if(all.begin(), all.end(), std::back_inserter(some), [&](const MarkedProcess& one) { return one.program == program; });
+  std::copy_if(all.begin(), all.end(), std::back_inserter(some),
+               [&](const MarkedProcess& one) { return one.program == program; });
   return some;
 }
 
@@ -105,7 +106,7 @@ std::vector<MarkedProcess> left_after(const std::string& marker, std::chrono::mi
 }
 
 void kill_all_marked(const std::string& marker) {
-  constexpr int rounds = 20;   // a process may start another one between two looks
+  constexpr int rounds = 20;  // a process may start another one between two looks
   for (int round = 0; round < rounds; ++round) {
     const std::vector<MarkedProcess> left = marked_processes(marker);
     if (left.empty()) return;

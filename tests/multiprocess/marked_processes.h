@@ -1,5 +1,5 @@
-// Who belongs to a run, seen from outside: every process of it inherits the variable that the test set for its launcher. Nothing
-// here believes what the run says of itself.
+// Who belongs to a run, seen from outside: every process of it inherits the variable that the test set for its
+// launcher. Nothing here believes what the run says of itself.
 #pragma once
 
 #include <sys/types.h>
@@ -14,9 +14,9 @@ inline constexpr const char* test_marker_variable = "FTL_TEST_MARKER";
 
 struct MarkedProcess {
   pid_t pid = 0;
-  std::string program;   // "ftlaunch", "mpirun", "ftkeeper", "fttrain"
-  int rank = -1;         // of keepers and ranks
-  char state = '?';      // of /proc/<pid>/stat
+  std::string program;  // "ftlaunch", "mpirun", "ftkeeper", "fttrain"
+  int rank = -1;        // of keepers and ranks
+  char state = '?';     // of /proc/<pid>/stat
 };
 
 // Living processes (zombies have no environment) whose FTL_TEST_MARKER is `marker`.

@@ -30,17 +30,21 @@ std::vector<std::string> commands_of_readme() {
   return commands;
 }
 
-bool starts_a_run(const std::string& command) { return command.starts_with("ftlaunch --config") && command.find("--dry-run") == std::string::npos; }
+bool starts_a_run(const std::string& command) {
+  return command.starts_with("ftlaunch --config") && command.find("--dry-run") == std::string::npos;
+}
 
 TEST(Readme, ShowsCommandsThatWork) {
   FTL_REQUIRE_MPIRUN();
   const std::vector<std::string> commands = commands_of_readme();
   ASSERT_GE(commands.size(), 5U);
   const fs::path directory = fresh_directory();
-  for (const char* name : {"configs", "examples"}) fs::create_directory_symlink(fs::path(FTL_SOURCE_DIR) / name, directory / name);
+  for (const char* name : {"configs", "examples"})
+    fs::create_directory_symlink(fs::path(FTL_SOURCE_DIR) / name, directory / name);
   for (const std::string& command : commands) {
     std::string line = "cd '" + directory.string() + "' && '" FTL_BINARY_DIR "/bin/'" + command;
-    if (starts_a_run(command)) line += " --set max_steps=8 --set warmup_steps=0 --set warmup_ratio=0.1 --set val_set_size=8";
+    if (starts_a_run(command))
+      line += " --set max_steps=8 --set warmup_steps=0 --set warmup_ratio=0.1 --set val_set_size=8";
     line += " > output.txt 2>&1";
     const int status = std::system(line.c_str());
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << line << "\n" << read_text(directory / "output.txt");

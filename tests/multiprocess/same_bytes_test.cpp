@@ -22,8 +22,9 @@ TEST_P(SameBytes, ComeFromEveryWayToSpreadTheSameBatch) {
 
 INSTANTIATE_TEST_SUITE_P(
     Runs, SameBytes,
-    ::testing::Values(Way{"one_rank", {"--nodes", "1"}}, Way{"two_nodes", {"--nodes", "2"}}, Way{"three_nodes", {"--nodes", "3"}},
-                      Way{"four_nodes", {"--nodes", "4"}}, Way{"two_nodes_of_two_ranks", {"--nodes", "2", "--ranks-per-node", "2"}},
+    ::testing::Values(Way{"one_rank", {"--nodes", "1"}}, Way{"two_nodes", {"--nodes", "2"}},
+                      Way{"three_nodes", {"--nodes", "3"}}, Way{"four_nodes", {"--nodes", "4"}},
+                      Way{"two_nodes_of_two_ranks", {"--nodes", "2", "--ranks-per-node", "2"}},
                       Way{"one_node_of_three_ranks", {"--nodes", "1", "--ranks-per-node", "3"}},
                       // 12 sequences on five ranks: some have more to do than others.
                       Way{"five_ranks", {"--nodes", "5"}},

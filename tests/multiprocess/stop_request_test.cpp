@@ -1,4 +1,5 @@
-// Ctrl-C and SIGTERM: the first asks, the second insists. Either way nothing is left behind, and the same command goes on.
+// Ctrl-C and SIGTERM: the first asks, the second insists. Either way nothing is left behind, and the same command goes
+// on.
 #include <csignal>
 #include <thread>
 
@@ -28,7 +29,8 @@ TEST(ControlC, FinishesTheStepWritesACheckpointAndTheSameCommandResumes) {
   EXPECT_EQ(result.exit_code, 5) << ::testing::PrintToString(result);
   const std::int64_t reached = site.last_step();
   EXPECT_LT(reached, steps_of_tiny_run);
-  EXPECT_TRUE(std::filesystem::exists(site.output() / "checkpoints" / ("step-" + std::to_string(reached)) / "manifest.json"));
+  EXPECT_TRUE(
+      std::filesystem::exists(site.output() / "checkpoints" / ("step-" + std::to_string(reached)) / "manifest.json"));
   expect_resumes_to_the_same_bytes(site, {"--nodes", "2"});
 }
 
@@ -106,7 +108,8 @@ TEST_P(SecondSignal, DoesSoForARunThatIsWell) {
   expect_resumes_to_the_same_bytes(site, {"--nodes", "2"});
 }
 
-INSTANTIATE_TEST_SUITE_P(Signals, SecondSignal, ::testing::Values(Twice{"SIGINT", SIGINT, 130}, Twice{"SIGTERM", SIGTERM, 143}),
+INSTANTIATE_TEST_SUITE_P(Signals, SecondSignal,
+                         ::testing::Values(Twice{"SIGINT", SIGINT, 130}, Twice{"SIGTERM", SIGTERM, 143}),
                          [](const auto& one) { return one.param.name; });
 
 TEST(Sigterm, OnceIsARequestLikeControlC) {

@@ -7,7 +7,7 @@
 namespace ftl {
 namespace {
 
-constexpr double longest_detection_seconds = 3;   // steps of the tiny run are far below 2/3 s
+constexpr double longest_detection_seconds = 3;  // steps of the tiny run are far below 2/3 s
 constexpr int slack = 2;
 
 bool is_gone(pid_t pid) {
@@ -25,7 +25,7 @@ bool is_gone(pid_t pid) {
   return name_end == std::string::npos || stat.substr(name_end + 2, 1) == "Z" || stat.substr(name_end + 2, 1) == "X";
 }
 
-class StoppedRank : public ::testing::TestWithParam<std::pair<int, int>> {};   // ranks, the one that is stopped
+class StoppedRank : public ::testing::TestWithParam<std::pair<int, int>> {};  // ranks, the one that is stopped
 
 TEST_P(StoppedRank, IsNamedTornDownAndTheRunRecovers) {
   FTL_REQUIRE_MPIRUN();
@@ -53,7 +53,9 @@ TEST_P(StoppedRank, IsNamedTornDownAndTheRunRecovers) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, StoppedRank, ::testing::Values(std::pair{2, 1}, std::pair{3, 0}, std::pair{1, 0}),
-                         [](const auto& one) { return "rank_" + std::to_string(one.param.second) + "_of_" + std::to_string(one.param.first); });
+                         [](const auto& one) {
+                           return "rank_" + std::to_string(one.param.second) + "_of_" + std::to_string(one.param.first);
+                         });
 
 // A rank that is stopped only for a moment (a debugger, a scheduler) is none that is stuck.
 TEST(RankStoppedForAMoment, IsNotJudged) {

@@ -23,16 +23,27 @@ namespace fs = std::filesystem;
 constexpr std::int64_t vocabulary = 2048;
 constexpr std::int64_t width = 32;
 constexpr std::int64_t ffn_width = 96;
-constexpr std::int64_t kv_width = 16;   // 4 heads of 8, two of keys and values
+constexpr std::int64_t kv_width = 16;  // 4 heads of 8, two of keys and values
 constexpr int layers = 2;
 constexpr int data_lines = 48;
 
 std::string config_text() {
-  const nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}}, {"model_type", "llama"}, {"vocab_size", vocabulary},
-                                 {"hidden_size", width}, {"intermediate_size", ffn_width}, {"num_hidden_layers", layers},
-                                 {"num_attention_heads", 4}, {"num_key_value_heads", 2}, {"head_dim", 8}, {"hidden_act", "silu"},
-                                 {"max_position_embeddings", 512}, {"rms_norm_eps", 1e-5}, {"rope_theta", 10000.0},
-                                 {"tie_word_embeddings", true}, {"torch_dtype", "bfloat16"}, {"eos_token_id", 0}};
+  const nlohmann::json config = {{"architectures", {"LlamaForCausalLM"}},
+                                 {"model_type", "llama"},
+                                 {"vocab_size", vocabulary},
+                                 {"hidden_size", width},
+                                 {"intermediate_size", ffn_width},
+                                 {"num_hidden_layers", layers},
+                                 {"num_attention_heads", 4},
+                                 {"num_key_value_heads", 2},
+                                 {"head_dim", 8},
+                                 {"hidden_act", "silu"},
+                                 {"max_position_embeddings", 512},
+                                 {"rms_norm_eps", 1e-5},
+                                 {"rope_theta", 10000.0},
+                                 {"tie_word_embeddings", true},
+                                 {"torch_dtype", "bfloat16"},
+                                 {"eos_token_id", 0}};
   return config.dump(2);
 }
 
@@ -50,7 +61,8 @@ class RandomWeights {
   void write(const fs::path& file) {
     for (std::size_t i = 0; i < tensors_.size(); ++i) tensors_[i].bytes = std::as_bytes(std::span(values_[i]));
     PosixFiles files;
-    if (auto written = write_safetensors(files, file.string(), tensors_); !written) throw std::runtime_error(written.error().what);
+    if (auto written = write_safetensors(files, file.string(), tensors_); !written)
+      throw std::runtime_error(written.error().what);
   }
 
  private:
@@ -95,8 +107,9 @@ void write_tiny_model(const fs::path& directory) {
 
 // Lengths differ much from line to line: a micro-batch or a rank that padded would show in the bytes.
 void write_tiny_data(const fs::path& file) {
-  static constexpr std::array words = {"the", "garden", "was", "quiet", "and", "every", "letter", "came", "late", "from", "town",
-                                       "where", "her", "sister", "had", "spoken", "of", "walks", "visits", "music"};
+  static constexpr std::array words = {"the",  "garden", "was",  "quiet", "and",    "every", "letter",
+                                       "came", "late",   "from", "town",  "where",  "her",   "sister",
+                                       "had",  "spoken", "of",   "walks", "visits", "music"};
   std::mt19937 source(48);
   std::string text;
   for (int line = 0; line < data_lines; ++line) {

@@ -26,7 +26,8 @@ std::vector<std::string> history_of_a_run() {
           world_group(WorldSize{4}), {&value, 1, DType::f32, ftl::Place::host}, ReduceOp::sum, {});
       ASSERT_TRUE(ticket);
       ASSERT_TRUE(await(place.communicator, *ticket, place.clock, {1s}));
-      history.push_back(std::to_string(place.rank.value) + " at " + std::to_string(place.clock.now().since_start.count()));
+      history.push_back(std::to_string(place.rank.value) + " at " +
+                        std::to_string(place.clock.now().since_start.count()));
     }
   });
   return history;
@@ -51,7 +52,11 @@ TEST(World, LetsWhoeverWakesFirstRunFirst) {
 }
 
 TEST(World, UnwindsALostRankAtItsTimeAndTellsNobody) {
-  struct Witness { TimePoint* ended; World* world; ~Witness() { *ended = world->now(); } };
+  struct Witness {
+    TimePoint* ended;
+    World* world;
+    ~Witness() { *ended = world->now(); }
+  };
   TimePoint ended{};
   World world(WorldSize{2});
   world.lose(Rank{1}, {2s});
@@ -69,20 +74,30 @@ TEST(World, UnwindsALostRankAtItsTimeAndTellsNobody) {
 
 TEST(World, EndsRanksThatWaitForEver) {
   World world(WorldSize{2});
-  const auto endings = world.run([](Place place) { for (;;) place.clock.sleep_until(place.clock.now() + 1s); }, {60s});
+  const auto endings = world.run(
+      [](Place place) {
+        for (;;) place.clock.sleep_until(place.clock.now() + 1s);
+      },
+      {60s});
   EXPECT_THAT(endings, testing::Each(Ending::out_of_time));
   EXPECT_EQ(world.now().since_start, 60s);
 }
 
 TEST(World, MakesTimePassForALoopThatOnlyLooks) {
   World world(WorldSize{1});
-  world.run([](Place place) { while (place.clock.now().since_start < 1ms) {} });
+  world.run([](Place place) {
+    while (place.clock.now().since_start < 1ms) {
+    }
+  });
   EXPECT_EQ(world.now().since_start, 1ms);
 }
 
 TEST(World, HandsOnAnExceptionOfARank) {
   World world(WorldSize{2});
-  EXPECT_THROW(world.run([](Place place) { if (place.rank == Rank{1}) throw std::runtime_error("a bug"); }), std::runtime_error);
+  EXPECT_THROW(world.run([](Place place) {
+    if (place.rank == Rank{1}) throw std::runtime_error("a bug");
+  }),
+               std::runtime_error);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The real training loop of every rank, in one process: fibers under virtual time, a fake world for links, real files and hot state.
+// The real training loop of every rank, in one process: fibers under virtual time, a fake world for links, real files
+// and hot state.
 #include "trainer/training_loop.h"
 
 #include <cstring>
@@ -24,8 +25,10 @@ const fs::path golden = fs::path(FTL_SOURCE_DIR) / "tests/golden/data/gqa_untied
 std::string tiny_tokenizer() {
   std::string vocabulary;
   const std::string letters = "abcdefghijklmnopqrstuvwxyz";
-  for (std::size_t i = 0; i < letters.size(); ++i) vocabulary += std::string(i ? "," : "") + "\"" + letters[i] + "\":" + std::to_string(i + 1);
-  return "{\"added_tokens\":[{\"id\":0,\"content\":\"<end>\",\"special\":true}],\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+  for (std::size_t i = 0; i < letters.size(); ++i)
+    vocabulary += std::string(i ? "," : "") + "\"" + letters[i] + "\":" + std::to_string(i + 1);
+  return "{\"added_tokens\":[{\"id\":0,\"content\":\"<end>\",\"special\":true}],\"pre_tokenizer\":{\"type\":"
+         "\"ByteLevel\",\"add_prefix_space\":false,"
          "\"use_regex\":true},\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"vocab\":{" +
          vocabulary + ",\"<end>\":0},\"merges\":[]}}";
 }
@@ -41,7 +44,8 @@ class TrainingWorld : public testing::Test {
     std::ofstream(root_ / "model/tokenizer.json") << tiny_tokenizer();
     std::ofstream data(root_ / "data.jsonl");
     for (int i = 0; i < 14; ++i) {
-      data << R"({"text": ")" << std::string(static_cast<std::size_t>(3 + i * 2 % 11), static_cast<char>('a' + i)) << "ftl\"}\n";
+      data << R"({"text": ")" << std::string(static_cast<std::size_t>(3 + i * 2 % 11), static_cast<char>('a' + i))
+           << "ftl\"}\n";
     }
   }
   void TearDown() override { fs::remove_all(root_); }
@@ -64,20 +68,20 @@ class TrainingWorld : public testing::Test {
   }
 
   struct Ended {
-    std::vector<Result<TrainingOutcome>> outcomes;        // by rank
-    std::vector<std::vector<RankReport>> reports;         // by rank
+    std::vector<Result<TrainingOutcome>> outcomes;  // by rank
+    std::vector<std::vector<RankReport>> reports;   // by rank
     std::vector<RingSnapshot> rings;
-    std::string adapter;                                  // bytes of the final adapter; empty when there is none
+    std::string adapter;  // bytes of the final adapter; empty when there is none
   };
 
   struct Options {
     int world = 1;
     int micro_batch = 1;
     int attempt = 1;
-    std::string name = "run";                             // of the run directory
+    std::string name = "run";  // of the run directory
     std::string resume_from;
     std::vector<std::string> faults;
-    std::int64_t stop_at = -1;                            // rank 0 is asked to stop once it has completed this step
+    std::int64_t stop_at = -1;  // rank 0 is asked to stop once it has completed this step
   };
 
   Ended train_all(const RunConfig& run, const Options& options) {
@@ -93,7 +97,8 @@ class TrainingWorld : public testing::Test {
     fs::create_directories(spec.state_directory + "/hot");
 
     Ended ended;
-    ended.outcomes.assign(static_cast<std::size_t>(options.world), Failure{FaultKind::internal_error, "never ended", "", ""});
+    ended.outcomes.assign(static_cast<std::size_t>(options.world),
+                          Failure{FaultKind::internal_error, "never ended", "", ""});
     ended.reports.resize(static_cast<std::size_t>(options.world));
     ended.rings.resize(static_cast<std::size_t>(options.world));
     simulation::World world(spec.world);
@@ -106,8 +111,8 @@ class TrainingWorld : public testing::Test {
     return ended;
   }
 
-  Result<TrainingOutcome> train_one(simulation::Place place, const ProcessSpec& spec, const RunConfig& run, const Options& options,
-                                    std::vector<RankReport>& reports, RingSnapshot& ring) {
+  Result<TrainingOutcome> train_one(simulation::Place place, const ProcessSpec& spec, const RunConfig& run,
+                                    const Options& options, std::vector<RankReport>& reports, RingSnapshot& ring) {
     PosixFiles files;
     Result<std::unique_ptr<Device>> device = make_cpu_device();
     if (!device) return device.error();
@@ -117,12 +122,17 @@ class TrainingWorld : public testing::Test {
     if (!model) return model.error();
     FlightRecorder recorder = FlightRecorder::in_memory(place.rank, spec.attempt);
     std::int64_t completed = 0;
-    RankContext context{place.clock, place.communicator, **device, files, recorder,
+    RankContext context{place.clock,
+                        place.communicator,
+                        **device,
+                        files,
+                        recorder,
                         [&](const RankReport& report) {
                           reports.push_back(report);
                           if (const auto* step = std::get_if<ReportStep>(&report)) completed = step->step;
                         },
-                        [&] { return place.rank == Rank{0} && options.stop_at >= 0 && completed >= options.stop_at; }, 1};
+                        [&] { return place.rank == Rank{0} && options.stop_at >= 0 && completed >= options.stop_at; },
+                        1};
     Result<TrainingOutcome> outcome = train(context, spec, run, *inputs, *model);
     ring = recorder.snapshot();
     return outcome;
@@ -195,7 +205,7 @@ TEST_F(TrainingWorld, ContinuesFromACheckpointWithTheSameBytesAndAnotherWorld) {
 TEST_F(TrainingWorld, ContinuesFromHotStateOfAnyRank) {
   const Ended undisturbed = train_all(config(), {.world = 2, .name = "undisturbed"});
   ASSERT_TRUE(train_all(config(), {.world = 2, .stop_at = 1}).outcomes[0]);
-  fs::remove(root_ / "run/state/hot/rank-0.state");   // only the other rank's is left
+  fs::remove(root_ / "run/state/hot/rank-0.state");  // only the other rank's is left
   fs::remove_all(root_ / "run/checkpoints");
   const Ended resumed = train_all(config(), {.world = 2, .attempt = 2, .resume_from = "hot:2"});
   ASSERT_TRUE(resumed.outcomes[0]) << resumed.outcomes[0].error().what;
@@ -210,7 +220,8 @@ TEST_F(TrainingWorld, RefusesStateOfAnotherRun) {
   EXPECT_THAT(*text, testing::HasSubstr("the same run"));
   RunConfig wider = config();
   wider.lora_rank = 3;
-  const Ended other = train_all(wider, {.world = 1, .attempt = 2, .resume_from = (root_ / "run/checkpoints/step-2").string()});
+  const Ended other =
+      train_all(wider, {.world = 1, .attempt = 2, .resume_from = (root_ / "run/checkpoints/step-2").string()});
   ASSERT_FALSE(other.outcomes[0]);
   EXPECT_EQ(other.outcomes[0].error().kind, FaultKind::checkpoint_corrupt);
 }
@@ -254,9 +265,11 @@ TEST_F(TrainingWorld, MakesTheCollectivesThatTheDryRunShows) {
   for (const RingSnapshot& ring : ended.rings) {
     std::vector<std::uint64_t> counts;
     for (const RecordedEntry& entry : ring.recent) {
-      if (entry.kind == EntryKind::collective_started && entry.signature.count > 1) counts.push_back(entry.signature.count);
+      if (entry.kind == EntryKind::collective_started && entry.signature.count > 1)
+        counts.push_back(entry.signature.count);
     }
-    EXPECT_THAT(counts, testing::ElementsAreArray(std::vector<std::uint64_t>(5, static_cast<std::uint64_t>(plan.count))));
+    EXPECT_THAT(counts,
+                testing::ElementsAreArray(std::vector<std::uint64_t>(5, static_cast<std::uint64_t>(plan.count))));
   }
 }
 
