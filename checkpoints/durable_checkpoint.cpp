@@ -29,7 +29,6 @@ std::string parent_of(const std::string& path) {
 }
 
 // ---- names: step-<n>, .step-<n>.attempt-<a>.tmp (being written), .step-<n>.attempt-<a>.old (being replaced)
-// -----------------
 struct StepDirectory {
   std::int64_t step = 0;
   std::int64_t attempt = -1;  // -1: step-<n> itself
@@ -70,7 +69,6 @@ std::optional<StepDirectory> parse_name(std::string_view name) {
 }
 
 // ---- writing
-// ------------------------------------------------------------------------------------------------------------------
 class CheckpointWriter {
  public:
   CheckpointWriter(Files& files, std::string directory, Manifest manifest)
@@ -154,7 +152,6 @@ Result<Done> install(Files& files, const std::string& parent, const std::string&
 }
 
 // ---- reading
-// ------------------------------------------------------------------------------------------------------------------
 struct VerifiedCheckpoint {
   Manifest manifest;
   TrainerState state;

@@ -5,6 +5,9 @@ find_package(nlohmann_json 3.10 REQUIRED)
 find_package(fmt REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(yaml-cpp REQUIRED)
+if(NOT TARGET yaml-cpp)  # from 0.8 on its name has a namespace
+  add_library(yaml-cpp ALIAS yaml-cpp::yaml-cpp)
+endif()
 find_package(OpenSSL REQUIRED)
 find_package(Boost 1.74 REQUIRED)  # headers only: Asio
 find_package(GTest REQUIRED)

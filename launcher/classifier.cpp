@@ -73,7 +73,6 @@ bool is_own_signal(int signal) {
 }
 
 // ---- the rules, strongest evidence first
-// ---------------------------------------------------------------------------------
 
 std::optional<Verdict> stopped_on_request(const Evidence& evidence) {
   if (!evidence.stop_reason) return std::nullopt;

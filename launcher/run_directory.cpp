@@ -305,7 +305,6 @@ Result<Done> RunDirectory::write_ring(Attempt attempt, Rank rank, const std::str
 }
 
 // ---- readers
-// ----------------------------------------------------------------------------------------------------------
 std::optional<Owner> read_owner(const std::string& run_directory) {
   const std::string path = run_directory + "/.lock";
   const Descriptor lock(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -2,13 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <utility>
-
-#include "launcher/classifier.h"
-#include "launcher/recovery.h"
-#include "launcher/run_ledger.h"
-#include "launcher/watchdog.h"
+#include "launcher/supervisor_impl.h"
 
 namespace ftl {
 namespace {
@@ -16,21 +10,11 @@ namespace {
 constexpr Duration settling = std::chrono::milliseconds(250);
 // A library's error comes quickly, the end of the peer that caused it may not: a core dump takes its time.
 constexpr Duration settling_after_library_error = std::chrono::seconds(1);
-// A difference between ranks is believed when it is still there after a few pulses of both.
-constexpr Duration mismatch_confirmed_after = std::chrono::milliseconds(250);
-
-enum class State : std::uint8_t { running, tearing_down, backing_off, done };
-enum class Teardown : std::uint8_t { killing, dismissed, destroyed };
-
-struct Outcome {
-  bool restart = false;
-  bool complete = false;  // all work is done: a late signal changes nothing
-  Duration backoff{};
-  int exit_code = 1;
-  std::string message;
-};
 
 }  // namespace
+
+using supervising::State;
+using supervising::Teardown;
 
 std::string_view name_of(RunState state) {
   switch (state) {
@@ -43,96 +27,7 @@ std::string_view name_of(RunState state) {
   }
   return "failed";
 }
-
-struct Supervisor::Impl {
-  explicit Impl(SupervisorOptions given)
-      : options(std::move(given)),
-        recovery(options.recovery, options.micro_batch, options.faults),
-        watchdog(options.watchdog, options.world),
-        calls(options.world),
-        attempt(options.first_attempt) {}
-
-  // What is known of the attempt.
-  SupervisorOptions options;
-  Recovery recovery;
-  Watchdog watchdog;
-  CollectiveLog calls;
-  RunLedger ledger;
-  Attempt attempt;
-  std::vector<RankFacts> ranks;
-  std::vector<std::int64_t> steps_of_ranks;
-  EngineFacts engine;
-  std::vector<Alarm> alarms;
-  bool gone = false;      // the shell has seen the end of everything of this attempt
-  int started_ranks = 0;  // that have reported their start
-
-  // Where in its life the run is.
-  State state = State::running;
-  Teardown stage = Teardown::killing;
-  TimePoint deadline;  // of the teardown's stage, or of the backoff
-  std::optional<TimePoint> trouble_since;
-  std::optional<TimePoint> mismatch_since;
-  Outcome outcome;
-  int signals = 0;
-  std::string signal_name;
-  int verdicts = 0;
-  std::vector<std::string> damaged;
-  std::vector<Command> commands;
-
-  template <class C>
-  void emit(C command) {
-    commands.emplace_back(std::move(command));
-  }
-  void emit_all(std::vector<Command> more) { std::move(more.begin(), more.end(), std::back_inserter(commands)); }
-  RankFacts* find(Rank rank) {
-    return rank.value >= 0 && rank.value < options.world.value ? &ranks[static_cast<std::size_t>(rank.value)] : nullptr;
-  }
-
-  void begin_attempt(TimePoint now);
-  void trouble(TimePoint now) {
-    if (!trouble_since) trouble_since = now;
-  }
-
-  // One overload an event; only events of the present attempt come here.
-  void take(const EngineStarted& event, TimePoint) { engine.pid = event.pid; }
-  void take(const EngineExited& event, TimePoint now);
-  void take(const KeeperConnected& event, TimePoint now);
-  void take(const KeeperLost& event, TimePoint now);
-  void take(const RankStarted& event, TimePoint now);
-  void take(const RankPulse& event, TimePoint now);
-  void take(const RankReported& event, TimePoint now);
-  void take(const RankExited& event, TimePoint now);
-  void take(const AttemptGone&, TimePoint now);
-  void take(const StopRequested& event, TimePoint now);
-  void take(const Tick&, TimePoint now);
-
-  void hear(RankFacts& rank, const ReportStarted& report, TimePoint now);
-  void hear(RankFacts& rank, const ReportStep& report, TimePoint now);
-  void hear(RankFacts& rank, const ReportEvaluation& report, TimePoint now);
-  void hear(RankFacts& rank, const ReportCheckpoint& report, TimePoint now);
-  void hear(RankFacts& rank, const ReportFaultFired& report, TimePoint now);
-  void hear(RankFacts& rank, const ReportFailure& report, TimePoint now);
-  void hear(RankFacts& rank, const ReportFinished& report, TimePoint now);
-
-  bool concerns_present_attempt(const Event& event) const;
-  void advance(TimePoint now);
-  bool all_ended_well() const;
-  bool only_library_errors() const;
-  void end_well(TimePoint now);
-  void judge(TimePoint now);
-  Evidence evidence(TimePoint now) const;
-  std::int64_t trainable() const;
-  void publish(Verdict verdict);
-  void tear_down(TimePoint now);
-  void advance_teardown(TimePoint now);
-  void destroy(TimePoint now);
-  void leave_attempt(TimePoint now);
-  void finish(int exit_code, std::string message);
-  int exit_code_of_signal() const { return signals < 2 ? 5 : signal_name == "SIGTERM" ? 143 : 130; }
-};
-
 // ---- the life of an attempt
-// -------------------------------------------------------------------------------------------------
 
 void Supervisor::Impl::begin_attempt(TimePoint now) {
   ranks.assign(static_cast<std::size_t>(options.world.value), RankFacts{});
@@ -216,7 +111,6 @@ void Supervisor::Impl::end_well(TimePoint now) {
 }
 
 // ---- judging
-// ----------------------------------------------------------------------------------------------------------------
 
 std::int64_t Supervisor::Impl::trainable() const {
   std::int64_t parameters = 0;
@@ -264,7 +158,6 @@ void Supervisor::Impl::judge(TimePoint now) {
 }
 
 // ---- teardown
-// ---------------------------------------------------------------------------------------------------------------
 
 void Supervisor::Impl::tear_down(TimePoint now) {
   state = State::tearing_down;
@@ -318,156 +211,7 @@ void Supervisor::Impl::finish(int exit_code, std::string message) {
   outcome.exit_code = exit_code;
   emit(Finish{exit_code, std::move(message)});
 }
-
-// ---- events
-// -----------------------------------------------------------------------------------------------------------------
-
-void Supervisor::Impl::take(const EngineExited& event, TimePoint now) {
-  engine.exit = event.status;
-  engine.exit_at = now;
-  engine.last_lines = event.last_lines;
-  if (state == State::running && !all_ended_well()) trouble(now);
-}
-
-void Supervisor::Impl::take(const KeeperConnected& event, TimePoint now) {
-  RankFacts* rank = find(event.rank);
-  if (!rank) return;
-  rank->connected = true;
-  rank->node = event.node;
-  rank->keeper_pid = event.keeper_pid;
-  watchdog.keeper_connected(event.rank, now);
-  if (state == State::tearing_down && stage == Teardown::killing) emit(KillRanks{attempt});
-  if (state == State::running && signals > 0) emit(StopRanks{attempt});
-}
-
-void Supervisor::Impl::take(const KeeperLost& event, TimePoint now) {
-  RankFacts* rank = find(event.rank);
-  if (!rank || rank->keeper_lost) return;
-  rank->keeper_lost = event.why;
-  rank->keeper_lost_at = now;
-  watchdog.gone(event.rank);
-  if (state == State::running && !rank->exit && !rank->finished) trouble(now);
-}
-
-void Supervisor::Impl::take(const RankStarted& event, TimePoint now) {
-  RankFacts* rank = find(event.rank);
-  if (!rank) return;
-  rank->pid = event.pid;
-  watchdog.rank_started(event.rank, now);
-}
-
-void Supervisor::Impl::take(const RankPulse& event, TimePoint now) {
-  RankFacts* rank = find(event.rank);
-  if (!rank || rank->exit) return;
-  Pulse pulse = event.pulse;
-  pulse.ring_readable = pulse.ring_readable && pulse.ring.attempt == attempt;
-  if (pulse.ring_readable) calls.add(event.rank, pulse.ring);
-  watchdog.pulse(event.rank, pulse, now);
-  rank->pulse = std::move(pulse);
-  rank->pulse_at = now;
-}
-
-void Supervisor::Impl::take(const RankReported& event, TimePoint now) {
-  RankFacts* rank = find(event.rank);
-  if (rank) std::visit([&](const auto& report) { hear(*rank, report, now); }, event.report);
-}
-
-void Supervisor::Impl::take(const RankExited& event, TimePoint now) {
-  RankFacts* rank = find(event.rank);
-  if (!rank || rank->exit) return;
-  rank->exit = event.evidence;
-  rank->exit_at = now;
-  if (rank->pid == 0) rank->pid = event.evidence.pid;
-  if (rank->exit->ring && rank->exit->ring->attempt != attempt) rank->exit->ring.reset();
-  if (rank->exit->ring) calls.add(event.rank, *rank->exit->ring);
-  watchdog.gone(event.rank);
-  if (state != State::running) return;
-  const ExitStatus& status = event.evidence.status;
-  if (!rank->finished)
-    trouble(now);
-  else if (status.signalled || status.code != 0) {
-    // Its work was done and reported, so nobody needs it any more.
-    emit(PublishEvent{
-        "ended_after_finishing",
-        status.signalled ? fmt::format("by signal {}", status.code) : fmt::format("with code {}", status.code),
-        event.rank.value});
-  }
-}
-
-void Supervisor::Impl::take(const AttemptGone&, TimePoint now) {
-  gone = true;
-  if (state == State::running && !all_ended_well()) trouble(now);
-}
-
-void Supervisor::Impl::take(const StopRequested& event, TimePoint now) {
-  signals = std::max(signals + 1, event.count);
-  signal_name = event.reason;
-  emit(PublishEvent{"stop_requested", event.reason});
-  if (state == State::backing_off) {
-    return finish(exit_code_of_signal(), fmt::format("stopped by {} after step {}; the same command resumes",
-                                                     signal_name, ledger.newest_step()));
-  }
-  if (state != State::running) return;
-  if (signals == 1 && started_ranks > 0) return emit(StopRanks{attempt});
-  judge(now);  // nothing to save yet, or asked twice: what is there is ended
-}
-
-void Supervisor::Impl::take(const Tick&, TimePoint now) {
-  if (state != State::running) return;
-  alarms = watchdog.tick(now);
-  if (!calls.find_mismatch(trainable()))
-    mismatch_since.reset();
-  else if (!mismatch_since)
-    mismatch_since = now;
-  const bool confirmed = mismatch_since && now - *mismatch_since >= mismatch_confirmed_after;
-  // A watchdog's limit has passed or a difference has lasted: nothing is won by settling once more.
-  if (confirmed || (!alarms.empty() && !trouble_since)) judge(now);
-}
-
-// ---- reports
-// ----------------------------------------------------------------------------------------------------------------
-
-void Supervisor::Impl::hear(RankFacts& rank, const ReportStarted& report, TimePoint) {
-  if (rank.pid == 0) rank.pid = report.pid;
-  rank.trainable = report.trainable;
-  ++started_ranks;
-  emit_all(ledger.started(report));
-}
-
-void Supervisor::Impl::hear(RankFacts& rank, const ReportStep& report, TimePoint) {
-  steps_of_ranks[static_cast<std::size_t>(rank.rank.value)] = report.step;
-  watchdog.step_completed(report.seconds);
-  recovery.step_completed(report.step);
-  emit_all(ledger.step_completed(report));
-}
-
-void Supervisor::Impl::hear(RankFacts&, const ReportEvaluation& report, TimePoint) {
-  emit_all(ledger.evaluated(report));
-}
-
-void Supervisor::Impl::hear(RankFacts& rank, const ReportCheckpoint& report, TimePoint) {
-  emit(PublishEvent{"checkpoint", fmt::format("step {} in {}", report.step, report.directory), rank.rank.value});
-}
-
-void Supervisor::Impl::hear(RankFacts& rank, const ReportFaultFired& report, TimePoint) {
-  recovery.fault_fired(report.spec);
-  emit(PublishEvent{"fault_fired", report.spec, rank.rank.value});
-}
-
-void Supervisor::Impl::hear(RankFacts& rank, const ReportFailure& report, TimePoint now) {
-  if (rank.failure) return;
-  rank.failure = report;
-  rank.failure_at = now;
-  if (state == State::running) trouble(now);
-}
-
-void Supervisor::Impl::hear(RankFacts& rank, const ReportFinished& report, TimePoint now) {
-  rank.finished = report;
-  watchdog.finished(rank.rank, now);
-}
-
 // ---- the contract
-// -----------------------------------------------------------------------------------------------------------
 
 Supervisor::Supervisor(SupervisorOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Supervisor::~Supervisor() = default;

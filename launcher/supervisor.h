@@ -29,7 +29,6 @@
 namespace ftl {
 
 // ---- events
-// -----------------------------------------------------------------------------------------------------------
 struct EngineStarted {
   Attempt attempt;
   std::int32_t pid;
@@ -128,7 +127,6 @@ using Command = std::variant<StartAttempt, StopRanks, KillRanks, DismissKeepers,
                              PublishEvent, PublishStep, PublishEvaluation, DropStepsBeyond, Finish>;
 
 // ---- status (schema ftlaunch.status/1)
-// ----------------------------------------------------------------------------------
 enum class RunState : std::uint8_t { starting, running, recovering, finished, failed, stopped };
 std::string_view name_of(RunState state);
 struct RankStatus {

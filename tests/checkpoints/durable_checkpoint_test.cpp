@@ -164,7 +164,6 @@ TEST(DurableCheckpoint, AnEqualOneOfAnEarlierAttemptIsKept) {
 }
 
 // ---- a fault at every operation
-// ----------------------------------------------------------------------------------------------
 struct FaultCase {
   const char* name;
   FaultyFiles::Fault fault;

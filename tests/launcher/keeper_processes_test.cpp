@@ -154,7 +154,6 @@ TEST(Launcher, AnEngineThatCannotBeStartedIsAFailureThatNamesIt) {
 }
 
 // ---- under mpirun
-// -----------------------------------------------------------------------------------------------------
 class UnderMpirun : public ::testing::Test {
  protected:
   void SetUp() override {

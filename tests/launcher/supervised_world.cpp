@@ -220,7 +220,6 @@ bool SupervisedWorld::has_event(const std::string& name) const {
 }
 
 // ---- deeds
-// ------------------------------------------------------------------------------------------------------------------
 
 using Deed = SupervisedWorld::Deed;
 
