@@ -111,7 +111,11 @@ void reclaim_below(const std::string& base, bool all, std::vector<std::string>& 
 
 Result<std::string> claim_state_directory(const StateDirectoryOptions& options) {
   std::vector<std::string> bases(std::begin(default_bases), std::end(default_bases));
-  if (!options.base.empty()) bases = {options.base};
+  if (!options.base.empty()) {
+    bases = {options.base};
+    std::error_code shown_by_the_room;
+    fs::create_directories(options.base, shown_by_the_room);
+  }
   std::string rooms;
   for (const std::string& base : bases) {
     const std::int64_t room = free_bytes(base);

@@ -30,7 +30,7 @@ struct PlannedRank {
 
 struct StepPlan {
   std::int64_t leaves = 0;
-  std::int64_t count = 0;  // floats in the exact sum: the gradient, the loss, the stop request
+  std::int64_t count = 0;  // floats in the exact sum: the gradient and what travels behind it
   std::vector<PlannedRank> ranks;
 };
 

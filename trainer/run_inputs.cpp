@@ -130,7 +130,7 @@ std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& in
   items.push_back({"base weights (float32)", weights * value, "all"});
   if (shape) items.push_back({"adapter", trainable * value, "all"});
   items.push_back({"optimizer moments", 2 * trainable * value, "all"});
-  items.push_back({"gradient sums of the tree", exact_sum_buffers(own, leaves) * (trainable + 2) * value, "all"});
+  items.push_back({"gradient sums of the tree", exact_sum_buffers(own, leaves) * (trainable + 3) * value, "all"});
   items.push_back({"gradients of lanes", lanes * trainable * value, "all"});
   items.push_back(
       {fmt::format("activations, {} lane(s) of {} tokens", lanes, longest_example(inputs.examples)),

@@ -21,6 +21,12 @@ namespace {
 
 double seconds_between(TimePoint from, TimePoint to) { return std::chrono::duration<double>(to - from).count(); }
 
+// Between 1 and a number that keeps the sum over all leaves an exact float32 integer.
+float step_tag(std::int64_t step, std::int64_t leaves) {
+  const std::int64_t different = std::clamp<std::int64_t>((std::int64_t{1} << 22) / leaves, 2, 4096);
+  return static_cast<float>(step % different + 1);
+}
+
 class TrainingRun {
  public:
   TrainingRun(RankContext& context, const ProcessSpec& spec, const RunConfig& config, RunInputs& inputs, Llama& model,
@@ -51,6 +57,8 @@ class TrainingRun {
   Result<Done> step();
   Result<Done> accumulate_leaves(std::span<const std::int64_t> indices);
   Result<std::span<float>> exchange();
+  Result<Done> wrong_sum(std::int64_t count, std::int64_t step);
+  Result<Done> check_tag(std::span<const float> total) const;
   Result<Done> save_durable();
   Result<Done> evaluate();
   Result<Done> between_steps();
@@ -139,6 +147,7 @@ Result<Done> TrainingRun::accumulate_leaves(std::span<const std::int64_t> indice
     if (position == 0) faults_.spoil(computing(), loss, buffer.first(parameters));
     buffer[parameters] = static_cast<float>(loss);
     buffer[parameters + 1] = position == 0 && context_.stop_requested() ? 1.0F : 0.0F;
+    buffer[parameters + 2] = step_tag(computing(), config_.global_batch_size);
     sum_.add_leaf(own_.begin + static_cast<std::int64_t>(position));
     context_.recorder.heartbeat(context_.clock.now());
     return Done{};
@@ -146,37 +155,47 @@ Result<Done> TrainingRun::accumulate_leaves(std::span<const std::int64_t> indice
   return lanes_.run(inputs_.examples.train, own, Lanes::Work::loss_and_gradient, begin, consume);
 }
 
+// What a faulty program would call instead: an exact sum of another size or for another step.
+Result<Done> TrainingRun::wrong_sum(std::int64_t count, std::int64_t step) {
+  ExactSum sum(rank_, world_, config_.global_batch_size, count);
+  for (std::int64_t leaf = own_.begin; leaf < own_.end; ++leaf) {
+    const std::span<float> values = sum.next_leaf();
+    std::ranges::fill(values, 0.0F);
+    values.back() = step_tag(step, config_.global_batch_size);
+    sum.add_leaf(leaf);
+  }
+  Result<std::span<float>> total =
+      sum.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{step});
+  if (!total) return total.error();
+  return check_tag(*total);
+}
+
+// Every leaf carries the tag of its step, so the total is known beforehand: small integers, added exactly.
+Result<Done> TrainingRun::check_tag(std::span<const float> total) const {
+  const auto leaves = config_.global_batch_size;
+  const float expected = step_tag(computing(), leaves) * static_cast<float>(leaves);
+  if (total.back() == expected) return Done{};
+  return Failure{FaultKind::collective_mismatch,
+                 fmt::format("the sum of step {} has parts of other calls: its tag is {}, must be {}", computing(),
+                             total.back(), expected),
+                 fmt::format("rank {}, step {}", rank_.value, computing()), ""};
+}
+
 // The sum over all ranks, or what a planted fault makes of the call.
 Result<std::span<float>> TrainingRun::exchange() {
   enter(Phase::reduce);
-  const CollectiveSabotage sabotage = faults_.collective_sabotage(computing());
-  if (sabotage == CollectiveSabotage::none) {
-    return sum_.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing()});
-  }
   const std::int64_t count = state_.parameters() + exact_sum_passengers;
-  if (sabotage == CollectiveSabotage::mismatch) {
-    ExactSum other(rank_, world_, config_.global_batch_size, count / 2);
-    for (std::int64_t leaf = own_.begin; leaf < own_.end; ++leaf) {
-      std::ranges::fill(other.next_leaf(), 0.0F);
-      other.add_leaf(leaf);
-    }
-    if (auto wrong = other.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing()});
-        !wrong) {
-      return wrong.error();
-    }
+  const CollectiveSabotage sabotage = faults_.collective_sabotage(computing());
+  if (sabotage == CollectiveSabotage::skip) {
+    if (Result<Done> skipped = wrong_sum(count, computing() + 1); !skipped) return skipped.error();
+  } else if (sabotage == CollectiveSabotage::mismatch) {
+    if (Result<Done> mismatched = wrong_sum(count / 2, computing()); !mismatched) return mismatched.error();
   }
-  // A skipped (or wrong) collective leaves this rank one call ahead of the others: it goes on as a faulty program
-  // would.
-  ExactSum next(rank_, world_, config_.global_batch_size, count);
-  for (std::int64_t leaf = own_.begin; leaf < own_.end; ++leaf) {
-    std::ranges::fill(next.next_leaf(), 0.0F);
-    next.add_leaf(leaf);
-  }
-  Result<std::span<float>> ahead =
-      next.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing() + 1});
-  if (!ahead) return ahead.error();
-  return Failure{FaultKind::internal_error, "a planted wrong collective was answered",
-                 fmt::format("rank {}, step {}", rank_.value, computing()), ""};
+  Result<std::span<float>> total =
+      sum_.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing()});
+  if (!total) return total;
+  if (Result<Done> checked = check_tag(*total); !checked) return checked.error();
+  return total;
 }
 
 Result<Done> TrainingRun::step() {

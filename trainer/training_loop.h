@@ -14,9 +14,10 @@
 
 namespace ftl {
 
-// Two floats travel behind the gradient in a step's exact sum: the sum of the loss, and whether a rank was asked to
-// stop (so that all ranks stop after the same step).
-inline constexpr std::int64_t exact_sum_passengers = 2;
+// Three floats travel behind the gradient in a step's exact sum: the sum of the loss; whether a rank was asked to stop
+// (so that all ranks stop after the same step); and a tag of the step, so that a rank which is in another step than its
+// peers cannot spoil a sum of the right size unseen: no rank applies a sum whose tag is wrong.
+inline constexpr std::int64_t exact_sum_passengers = 3;
 
 struct TrainingOutcome {
   std::int64_t step = 0;

@@ -128,7 +128,13 @@ void AttemptProcesses::Impl::look_for_engine() {
     exited.status.code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
     exited.status.core_dumped = WIFSIGNALED(status) && WCOREDUMP(status);
   }
-  sink.event(std::move(exited));
+  // Engine `local` is the keeper itself: once it has been heard, its end is the loss of a keeper.
+  const bool was_keeper = request.kind == EngineKind::local && !keeper_pids.empty();
+  if (was_keeper && exited.status.signalled) {
+    on_closed(Rank{0}, "its process was ended by signal " + std::to_string(exited.status.code));
+  } else {
+    sink.event(std::move(exited));
+  }
 }
 
 void AttemptProcesses::Impl::hurry_engine(TimePoint now) {

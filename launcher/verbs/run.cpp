@@ -208,7 +208,12 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
   ShellCallbacks callbacks{[&chooser](Attempt attempt) { return chooser(attempt); }};
   const ShellOptions shell = shell_options(config, spec, preflight, still_to_fire(std::move(faults), directory->path()),
                                            directory->next_attempt());
-  return run_shell(shell, callbacks, *directory, progress);
+  Result<int> code = run_shell(shell, callbacks, *directory, progress);
+  if (code && *code == 0) {
+    std::error_code nothing_left_to_resume;
+    fs::remove_all(*state, nothing_left_to_resume);
+  }
+  return code;
 }
 
 // --apply-fix: the last verdict's fix as further --set options.

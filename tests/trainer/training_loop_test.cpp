@@ -79,8 +79,8 @@ class TrainingWorld : public testing::Test {
     int micro_batch = 1;
     int attempt = 1;
     std::string name = "run";  // of the run directory
-    std::string resume_from;
-    std::vector<std::string> faults;
+    std::string resume_from = {};
+    std::vector<std::string> faults = {};
     std::int64_t stop_at = -1;  // rank 0 is asked to stop once it has completed this step
   };
 
@@ -256,6 +256,15 @@ TEST_F(TrainingWorld, AWrongCollectiveIsRecordedWithItsOwnSignature) {
     return signature;
   };
   EXPECT_NE(last_started(ended.rings[0]), last_started(ended.rings[1]));
+}
+
+TEST_F(TrainingWorld, ASkippedCollectiveSpoilsNoSumUnseen) {
+  const Ended ended = train_all(config(), {.world = 3, .faults = {"fault=skip_collective,rank=1,step=3"}});
+  for (std::size_t rank = 0; rank < 3; ++rank) {
+    ASSERT_FALSE(ended.outcomes[rank]);
+    EXPECT_EQ(ended.outcomes[rank].error().kind, FaultKind::collective_mismatch) << ended.outcomes[rank].error().what;
+    EXPECT_EQ(only<ReportStep>(ended.reports[rank]).size(), 2U) << "step 3 must not be completed by rank " << rank;
+  }
 }
 
 TEST_F(TrainingWorld, MakesTheCollectivesThatTheDryRunShows) {
