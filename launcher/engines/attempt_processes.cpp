@@ -55,6 +55,7 @@ struct AttemptProcesses::Impl : std::enable_shared_from_this<AttemptProcesses::I
   std::set<pid_t> keeper_pids;           // on this machine or another: only children of ours can be reaped
   std::set<Rank> confirmed;              // their ranks are dead and reaped
   std::optional<TimePoint> alone_since;  // no keeper is connected any more, after dismiss() or destroy()
+  bool keeper_heard = false;
   bool engine_ended = false;
   bool ending = false;  // dismissed or destroyed
   bool asked = false;
@@ -129,7 +130,7 @@ void AttemptProcesses::Impl::look_for_engine() {
     exited.status.core_dumped = WIFSIGNALED(status) && WCOREDUMP(status);
   }
   // Engine `local` is the keeper itself: once it has been heard, its end is the loss of a keeper.
-  const bool was_keeper = request.kind == EngineKind::local && !keeper_pids.empty();
+  const bool was_keeper = request.kind == EngineKind::local && keeper_heard;
   if (was_keeper && exited.status.signalled) {
     on_closed(Rank{0}, "its process was ended by signal " + std::to_string(exited.status.code));
   } else {
@@ -156,6 +157,7 @@ Result<std::unique_ptr<AttemptProcesses>> AttemptProcesses::start(asio::io_conte
   ControlSink control;
   control.connected = [weak](const Hello& hello) {
     if (const auto self = weak.lock()) {
+      self->keeper_heard = true;
       if (hello.keeper_pid != self->engine.pid) self->keeper_pids.insert(hello.keeper_pid);
       self->sink.event(KeeperConnected{self->attempt, hello.rank, hello.node, hello.keeper_pid});
       if (self->ending) self->server->send(hello.rank, KeeperOrder::dismiss);  // too late: it missed the order to all
