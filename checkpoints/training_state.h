@@ -29,7 +29,7 @@ struct TrainableView {
 struct TrainerState {
   std::int64_t step = 0;      // completed optimizer steps
   double best_eval_loss = 0;  // 0 = none yet
-  std::string run_identity;   // hash over the identity keys of the configuration (configs/identity.h)
+  std::string run_identity;   // hash over the identity keys of the configuration (configs/config_reader.h)
   std::string platform;       // BLAS and instruction set that made the values
 };
 

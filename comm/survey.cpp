@@ -69,7 +69,7 @@ Result<Survey> survey_from_json(const std::string& text) {
     return survey;
   } catch (const Json::exception& error) {
     return Failure{FaultKind::internal_error, std::string("a survey cannot be read: ") + error.what(),
-                   "fttrain --survey", ""};
+                   "the survey of model and data", ""};
   }
 }
 

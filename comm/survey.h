@@ -1,5 +1,5 @@
-// What a survey of a configuration found: model, data and memory as the ranks would see them. `fttrain --survey` makes
-// it in a process of its own (a fault in a parser of foreign files is then a verdict, not a crash of the launcher); the
+// What a survey of a configuration found: model, data and memory as the ranks would see them. It is made
+// in a child process (a fault in a parser of foreign files is then a verdict, not a crash of the launcher); the
 // launcher reads it for preflight, the dry run and the identity of the run.
 #pragma once
 

@@ -33,6 +33,7 @@ std::string describe(const Failure& failure) {
 }
 
 int exit_code(FaultKind kind) {
+  if (kind == FaultKind::stopped_on_request) return 5;
   switch (info(kind).stage) {
     case Stage::usage: return 2;
     case Stage::preflight: return 3;

@@ -28,6 +28,7 @@ std::optional<Failure> identity_change(const PreviousRun& previous, const NewRun
 StartDecision after_verdict(const PreviousRun& previous, const NewRun& now) {
   const std::string name(info(*previous.last_verdict).name);
   std::vector<std::string> changed = differences(previous.config, now.config);
+  std::erase_if(changed, [](const std::string& line) { return line.starts_with("resume_from_checkpoint"); });
   if (previous.injected != now.injected) changed.push_back("the faults planted by --inject");
   if (previous.last_verdict_retryable || !changed.empty() || now.config.resume == "force") {
     const std::string since = changed.empty() ? "nothing changed since" : "changed since: " + joined(changed);
@@ -49,6 +50,10 @@ StartDecision decide_start(const std::optional<PreviousRun>& previous, const New
             std::nullopt};
   }
   if (auto failure = identity_change(*previous, now)) return refused(*failure);
+  const std::string& wanted = now.config.resume;
+  if (!wanted.empty() && wanted != "auto" && wanted != "force") {
+    return {StartMode::resume, "going back to " + wanted, std::nullopt};
+  }
   if (previous->state == "finished") {
     return {StartMode::already_finished, fmt::format("this run is finished (step {})", previous->step), std::nullopt};
   }

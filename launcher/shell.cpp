@@ -272,6 +272,7 @@ void Shell::carry_out(const Finish& command) {
 
 Result<int> run_shell(const ShellOptions& options, const ShellCallbacks& callbacks, RunDirectory& directory,
                       Progress& progress) {
+  ::signal(SIGPIPE, SIG_IGN);  // a reader of the output that goes away must not end the run
   return Shell(options, callbacks, directory, progress).run();
 }
 

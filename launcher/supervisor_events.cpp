@@ -76,6 +76,11 @@ void Supervisor::Impl::take(const RankExited& event, TimePoint now) {
   watchdog.gone(event.rank);
   if (state != State::running) return;
   const ExitStatus& status = event.evidence.status;
+  if (event.evidence.killed_by_keeper && !rank->finished && !rank->keeper_lost) {
+    // Nobody here had asked for it: the keeper was told to end from outside (by its engine, or by hand).
+    rank->keeper_lost = "it was told to end by a signal that ftlaunch had not sent, and took its rank with it";
+    rank->keeper_lost_at = now;
+  }
   if (!rank->finished)
     trouble(now);
   else if (status.signalled || status.code != 0) {

@@ -114,8 +114,7 @@ TEST(Architecture, TimeAndEnvironmentAreReadAtTheEdgeOnly) {
   const std::regex banned(
       "(steady_clock::now|system_clock::now|sleep_for|\\bgetenv\\s*\\(|\\brand\\s*\\(|random_device|\\bclock_"
       "gettime\\s*\\()");
-  const std::set<std::string> edge = {"comm/clock.cpp", "launcher/main.cpp", "trainer/main.cpp",
-                                      "launcher/wall_time.cpp"};
+  const std::set<std::string> edge = {"comm/clock.cpp", "launcher/main.cpp", "trainer/main.cpp"};
   for (const Source& source : sources()) {
     if (edge.count(source.path) || source.path.starts_with("launcher/keeper/") ||
         source.path.starts_with("launcher/shell") || source.path.starts_with("launcher/verbs/")) {

@@ -123,33 +123,16 @@ int run(const std::string& spec_path, int rank_number) {
   return 0;
 }
 
-int survey(const std::string& config_path) {
-  Result<std::string> text = read_text(config_path);
-  Result<RunConfig> config = text ? config_from_json(*text) : Result<RunConfig>(text.error());
-  Result<std::unique_ptr<Device>> device = make_cpu_device();
-  if (!config || !device) {
-    std::fputs(describe(config ? device.error() : config.error()).c_str(), stderr);
-    return exit_code(config ? device.error().kind : config.error().kind);
-  }
-  PosixFiles files;
-  const int threads = static_cast<int>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
-  std::puts(to_json(survey_run(files, **device, *config, threads)).c_str());
-  return 0;
-}
-
 }  // namespace
 }  // namespace ftl
 
 int main(int argc, char** argv) {
   CLI::App app("fttrain: one rank of an ftlaunch run. Started by ftlaunch through its keeper.");
   std::string spec_path;
-  std::string survey_path;
   int rank = 0;
   app.add_option("--spec", spec_path, "what this attempt is (JSON, written by ftlaunch)");
   app.add_option("--rank", rank, "which rank to be")->check(CLI::NonNegativeNumber);
-  app.add_option("--survey", survey_path, "print what a resolved configuration (JSON) would train, start nothing");
   CLI11_PARSE(app, argc, argv);
-  if (!survey_path.empty()) return ftl::survey(survey_path);
   if (spec_path.empty()) {
     std::fputs("error: --spec is missing; this program is started by ftlaunch\n", stderr);
     return 2;

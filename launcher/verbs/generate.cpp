@@ -40,6 +40,7 @@ int generate_text(Request options) {
                                ? options.prompt
                                : fmt::format("### Instruction:\n{}\n\n### Response:\n", options.instruction);
   const std::vector<std::int32_t> prompt = tokenizer->encode_with_special(text);
+  if (prompt.empty()) return refuse(Failure{FaultKind::usage_error, "the prompt is empty", "--prompt", ""});
   options.generation.stop_ids.assign(tokenizer->stop_ids().begin(), tokenizer->stop_ids().end());
   if (options.compare) {
     Result<std::string> base = continuation(*loaded, nullptr, *tokenizer, prompt, options.generation);

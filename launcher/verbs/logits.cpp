@@ -24,7 +24,9 @@ std::vector<std::int32_t> ids_of(const Json& request, const ModelConfig& model) 
   std::vector<std::int32_t> ids;
   for (const Json& id : request["ids"]) {
     if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() >= model.vocabulary) {
-      throw std::invalid_argument(fmt::format("token id {} is not in [0, {})", id.dump(), model.vocabulary));
+      throw std::invalid_argument(fmt::format("token id {} is not in [0, {})",
+                                              id.is_primitive() ? id.dump() : std::string(id.type_name()),
+                                              model.vocabulary));
     }
     ids.push_back(id.get<std::int32_t>());
   }

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoints/files.h"
+#include "checkpoints/training_state.h"
 #include "launcher/last_verdict.h"
 #include "launcher/progress.h"
 #include "launcher/resume_choice.h"
@@ -119,36 +120,50 @@ std::int64_t shared_memory_needed(const PreflightOutcome& preflight) {
   return preflight.placement.world * (bytes + ring_and_library);
 }
 
-// The first attempt honours --resume STEP|PATH; later ones take the newest state, which is then this command's own.
+bool names_a_state(const std::string& resume) {
+  return !resume.empty() && resume != "auto" && resume != "never" && resume != "force";
+}
+
+// --resume STEP|PATH: judged before anything is started. What is newer than the step the user goes back to is set
+// aside, so that no later restart of this run jumps forward to it.
+Result<ResumeChoice> go_back_to(const ProcessSpec& spec, const std::string& wanted) {
+  PosixFiles files;
+  Result<ResumeChoice> choice = named_state(files, spec, wanted);
+  if (!choice) return choice;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(spec.state_directory + "/hot", error))
+    fs::remove(entry.path(), error);
+  Result<std::vector<CatalogEntry>> catalog = list_checkpoints(files, spec.run_directory + "/checkpoints");
+  if (!catalog) return choice;
+  for (const CatalogEntry& entry : *catalog) {
+    if (entry.checkpoint.step <= choice->step) continue;
+    const fs::path aside = fs::path(spec.run_directory) / "previous" / fmt::format("abandoned-{}", utc_now());
+    fs::create_directories(aside, error);
+    fs::rename(entry.checkpoint.directory, aside / fs::path(entry.checkpoint.directory).filename(), error);
+  }
+  return choice;
+}
+
+// Attempts take the newest state of the run; until this command has made any, the one that the user named.
 class ResumeChooser {
  public:
-  ResumeChooser(ProcessSpec spec, std::string wanted, Progress& progress)
-      : spec_(std::move(spec)), wanted_(std::move(wanted)), progress_(progress) {}
+  ResumeChooser(ProcessSpec spec, std::optional<ResumeChoice> named, Progress& progress)
+      : spec_(std::move(spec)), named_(std::move(named)), progress_(progress) {}
 
   Result<std::string> operator()(Attempt) {
-    const bool named = !wanted_.empty() && wanted_ != "auto" && wanted_ != "never" && wanted_ != "force";
-    Result<ResumeChoice> choice =
-        named ? named_state(files_, spec_, wanted_) : Result<ResumeChoice>(newest_state(files_, spec_));
-    wanted_.clear();
-    if (!choice) return choice.error();
-    for (const std::string& note : choice->passed_over) progress_.always_say(note);
-    if (!choice->resume_from.empty())
-      progress_.say(fmt::format("resuming from step {} ({})", choice->step, choice->resume_from));
-    if (named) drop_hot_state();
-    return choice->resume_from;
+    ResumeChoice choice = newest_state(files_, spec_);
+    if (named_ && choice.step <= named_->step) choice = *named_;
+    for (const std::string& note : choice.passed_over) progress_.always_say(note);
+    if (!choice.resume_from.empty()) {
+      progress_.say(fmt::format("resuming from step {} ({})", choice.step, choice.resume_from));
+    }
+    return choice.resume_from;
   }
 
  private:
-  // Hot state is newer than a step that the user goes back to.
-  void drop_hot_state() const {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(spec_.state_directory + "/hot", error))
-      fs::remove(entry.path(), error);
-  }
-
   PosixFiles files_;
   ProcessSpec spec_;
-  std::string wanted_;
+  std::optional<ResumeChoice> named_;
   Progress& progress_;
 };
 
@@ -200,11 +215,17 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
       {environment_or_empty("FTL_STATE_DIR"), directory->run_id(), directory->path(), shared_memory_needed(preflight)});
   if (!state) return state.error();
 
+  const ProcessSpec spec = spec_of(config, preflight, *directory, *state);
+  std::optional<ResumeChoice> named;
+  if (names_a_state(config.resume)) {
+    Result<ResumeChoice> choice = go_back_to(spec, config.resume);
+    if (!choice) return choice.error();
+    named = std::move(*choice);
+  }
   const RunRecord record{
       config, preflight.placement, preflight.survey.inputs_hash, preflight.survey.platform, options.inject, utc_now()};
   if (Result<Done> written = directory->write_run(to_json(record)); !written) return written.error();
-  const ProcessSpec spec = spec_of(config, preflight, *directory, *state);
-  ResumeChooser chooser(spec, config.resume, progress);
+  ResumeChooser chooser(spec, std::move(named), progress);
   ShellCallbacks callbacks{[&chooser](Attempt attempt) { return chooser(attempt); }};
   const ShellOptions shell = shell_options(config, spec, preflight, still_to_fire(std::move(faults), directory->path()),
                                            directory->next_attempt());
