@@ -64,6 +64,8 @@ int run_check(const Arguments& arguments) {
   if (auto code = parse(app, arguments)) return *code;
   const ConfigOrCode read = read_run_options(options);
   if (!read.read) return read.code;
+  const auto faults = planted_faults(options, place(read.read->config, cores_of_machine()));
+  if (!faults) return refuse(faults.error());
   const PreflightOutcome outcome = run_preflight(read.read->config);
   if (options.json) {
     print_json(outcome);
