@@ -1,7 +1,9 @@
 #include "trainer/final_files.h"
 
 #include <array>
+#include <charconv>
 #include <functional>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -15,6 +17,25 @@ namespace {
 
 constexpr std::size_t largest_companion = 256u << 20;  // tokenizer.json of large vocabularies
 
+// "adapter.attempt-2.tmp" and ".old": what this attempt has set aside, and what earlier ones left when they were
+// killed. Only once the directory itself is whole: until then one of them may be the last good copy.
+Result<Done> remove_leftovers(Files& files, const std::string& directory, std::int32_t attempt) {
+  const std::size_t slash = directory.rfind('/');
+  const std::string parent = directory.substr(0, slash), prefix = directory.substr(slash + 1) + ".attempt-";
+  const Result<std::vector<std::string>> names = files.list(parent);
+  if (!names) return names.error();
+  for (const std::string& name : *names) {
+    if (!name.starts_with(prefix)) continue;
+    std::int32_t number = 0;
+    const char* const end = name.data() + name.size();
+    const auto [rest, error] = std::from_chars(name.data() + prefix.size(), end, number);
+    const std::string_view suffix(rest, static_cast<std::size_t>(end - rest));
+    if (error != std::errc() || number > attempt || (suffix != ".tmp" && suffix != ".old")) continue;
+    if (Result<Done> removed = files.remove_all(parent + "/" + name); !removed) return removed;
+  }
+  return Done{};
+}
+
 Result<Done> replace_directory(Files& files, const std::string& directory, std::int32_t attempt,
                                const std::function<Result<Done>(const std::string&)>& fill) {
   const std::string temporary = fmt::format("{}.attempt-{}.tmp", directory, attempt);
@@ -27,14 +48,13 @@ Result<Done> replace_directory(Files& files, const std::string& directory, std::
   if (Result<Done> made = files.make_directories(temporary); !made) return made;
   if (Result<Done> filled = fill(temporary); !filled) return filled;
   if (Result<Done> synced = files.sync_directory(temporary); !synced) return synced;
-  const bool replaces = files.exists(directory);
-  if (replaces) {
+  if (files.exists(directory)) {
     if (Result<Done> moved = files.rename(directory, aside); !moved) return moved;
   }
   if (Result<Done> renamed = files.rename(temporary, directory); !renamed) return renamed;
   const std::string parent = directory.substr(0, directory.rfind('/'));
   if (Result<Done> synced = files.sync_directory(parent); !synced) return synced;
-  return replaces ? files.remove_all(aside) : Result<Done>(Done{});
+  return remove_leftovers(files, directory, attempt);
 }
 
 Result<Done> copy_file(Files& files, const std::string& from, const std::string& to) {
