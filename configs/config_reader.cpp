@@ -10,6 +10,7 @@
 
 #include "configs/config_tree.h"
 #include "configs/config_values.h"
+#include "configs/named_path.h"
 #include "configs/schema.h"
 
 namespace ftl {
@@ -286,10 +287,11 @@ class ConfigBuilder {
 };
 
 Result<std::string> text_of(const std::string& path) {
+  if (auto failure = why_not_a_file(path)) return *failure;
   std::ifstream file(path, std::ios::binary);
   std::string text(largest_config + 1, '\0');  // one more than allowed: then it is seen to be too long
   if (!file.read(text.data(), static_cast<std::streamsize>(text.size())) && !file.eof()) {
-    return Failure{FaultKind::file_not_found, "the configuration file does not exist or cannot be read", path, ""};
+    return Failure{FaultKind::file_not_found, "the configuration file cannot be read", path, ""};
   }
   text.resize(static_cast<std::size_t>(file.gcount()));
   return text;

@@ -1,4 +1,6 @@
 // Bad input: one clear error, the contract's exit code, and nothing half-written.
+#include <sys/stat.h>
+
 #include <cstring>
 #include <functional>
 
@@ -107,6 +109,51 @@ std::vector<Case> configuration_cases() {
        {"global_batch_size", "-3"},
        [](Ground& g) { g.site.configure("global_batch_size", "-3"); }},
       {"missing_configuration", 2, "file_not_found", {"config.yaml"}, [](Ground& g) { fs::remove(g.site.config()); }},
+      {"pipe_as_configuration",
+       2,
+       "file_not_found",
+       {"config.yaml is a named pipe"},
+       [](Ground& g) {
+         fs::remove(g.site.config());
+         ASSERT_EQ(::mkfifo(g.site.config().c_str(), 0600), 0);
+       }},
+      {"pipe_as_data",
+       2,
+       "file_not_found",
+       {"data.jsonl is a named pipe"},
+       [](Ground& g) {
+         g.use_data("", "completion");
+         fs::remove(g.data);
+         ASSERT_EQ(::mkfifo(g.data.c_str(), 0600), 0);
+       }},
+      {"directory_as_data",
+       2,
+       "file_not_found",
+       {"is a directory; a file is needed"},
+       [](Ground& g) { g.site.configure("datasets", "[{path: " + g.model.string() + ", type: completion}]"); }},
+      {"file_as_model",
+       2,
+       "file_not_found",
+       {"is a file; a directory is needed"},
+       [](Ground& g) { g.site.configure("model_name_or_path", g.weights().string()); }},
+      {"pipe_as_weights",
+       2,
+       "file_not_found",
+       {"model.safetensors", "not a regular file"},
+       [](Ground& g) {
+         fs::remove(g.weights());
+         ASSERT_EQ(::mkfifo(g.weights().c_str(), 0600), 0);
+       }},
+      {"output_below_a_file",
+       2,
+       "usage_error",
+       {"config.yaml is no directory", "--output-dir"},
+       [](Ground& g) { g.site.configure("output_dir", (g.site.config() / "out").string()); }},
+      {"output_where_nobody_may_write",
+       2,
+       "usage_error",
+       {"/proc", "by user", "--output-dir"},
+       [](Ground& g) { g.site.configure("output_dir", "/proc/out"); }},
       {"missing_model",
        2,
        "file_not_found",
@@ -306,6 +353,14 @@ TEST(Check, FindsAllThatIsWrongNotOnlyTheFirst) {
   EXPECT_NE(kinds.find("adapter_target_unmatched"), std::string::npos) << kinds;
   EXPECT_NE(kinds.find("sequence_exceeds_positions"), std::string::npos) << kinds;
   EXPECT_FALSE(fs::exists(site.output()));
+}
+
+TEST(Check, SaysThatTheOutputCannotBeWritten) {
+  RunSite site;
+  site.configure("output_dir", "/proc/out");
+  const CommandResult result = site.verb({"check", "--config", site.config().string()});
+  EXPECT_EQ(result.exit_code, 2) << ::testing::PrintToString(result);
+  EXPECT_NE(result.err.find("/proc"), std::string::npos) << result.err;
 }
 
 TEST(Check, OfAGoodRunFindsNothingAndStartsNothing) {
