@@ -25,7 +25,7 @@
 namespace ftl {
 namespace {
 
-constexpr std::uint64_t magic = 0x31304554'41545348ull;  // "HSTATE01"
+constexpr std::uint64_t magic = 0x32304554'41545348ull;  // "HSTATE02"
 constexpr std::size_t page = 4096;
 constexpr std::uint64_t most_data = std::uint64_t{1} << 42;
 

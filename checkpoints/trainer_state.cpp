@@ -1,7 +1,10 @@
 #include "checkpoints/trainer_state.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 
 #include <nlohmann/json.hpp>
 
@@ -17,19 +20,55 @@ struct Block {
   std::uint64_t identity_length, platform_length;
   char identity[text_bytes];
   char platform[text_bytes];
+  std::uint64_t records;
+  MetricsRecord recent[recent_records_at_most];
 };
-static_assert(sizeof(Block) <= state_block_bytes);
+static_assert(sizeof(Block) <= state_block_bytes && std::is_trivially_copyable_v<Block>);
+
+// JSON has no NaN or infinity.
+nlohmann::ordered_json number(double value) {
+  return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
+}
+
+nlohmann::ordered_json fields_of(const MetricsRecord& record) {
+  return {
+      record.step,   record.evaluation,     number(record.loss), number(record.grad_norm), number(record.learning_rate),
+      record.tokens, number(record.seconds)};
+}
+
+std::optional<MetricsRecord> record_from(const nlohmann::json& fields) {
+  if (!fields.is_array() || fields.size() != 7 || !fields[0].is_number_integer() || !fields[1].is_boolean() ||
+      !fields[5].is_number_integer())
+    return std::nullopt;
+  const auto real = [&](std::size_t i) {
+    return fields[i].is_number() ? fields[i].get<double>() : std::numeric_limits<double>::quiet_NaN();
+  };
+  return MetricsRecord{fields[0].get<std::int64_t>(),
+                       fields[1].get<bool>(),
+                       real(2),
+                       real(3),
+                       real(4),
+                       fields[5].get<std::int64_t>(),
+                       real(6)};
+}
 
 }  // namespace
+
+void remember(std::vector<MetricsRecord>& recent, const MetricsRecord& record) {
+  std::erase_if(recent, [&](const MetricsRecord& known) {
+    return known.step == record.step && known.evaluation == record.evaluation;
+  });
+  if (recent.size() >= recent_records_at_most) recent.erase(recent.begin());
+  recent.push_back(record);
+}
 
 std::string to_json(const TrainerState& state) {
   // JSON has no NaN or infinity; a loss that is not finite is no best loss.
   const double best = std::isfinite(state.best_eval_loss) ? state.best_eval_loss : 0;
-  const nlohmann::ordered_json json = {{"schema", schema},
-                                       {"step", state.step},
-                                       {"best_eval_loss", best},
-                                       {"run_identity", state.run_identity},
-                                       {"platform", state.platform}};
+  nlohmann::ordered_json json = {{"schema", schema},           {"step", state.step},
+                                 {"best_eval_loss", best},     {"run_identity", state.run_identity},
+                                 {"platform", state.platform}, {"recent", nlohmann::ordered_json::array()}};
+  for (const MetricsRecord& record : state.recent) json["recent"].push_back(fields_of(record));
   return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -43,12 +82,20 @@ std::optional<TrainerState> trainer_state_from_json(const std::string& text) {
       !identity.is_string() || !platform.is_string()) {
     return std::nullopt;
   }
-  return TrainerState{step.get<std::int64_t>(), best.get<double>(), identity.get<std::string>(),
-                      platform.get<std::string>()};
+  TrainerState state{step.get<std::int64_t>(), best.get<double>(), identity.get<std::string>(),
+                     platform.get<std::string>()};
+  if (const nlohmann::json recent = field("recent"); recent.is_array()) {  // absent in a state of the first version
+    for (const nlohmann::json& fields : recent) {
+      if (const auto record = record_from(fields)) remember(state.recent, *record);
+    }
+  }
+  return state;
 }
 
 bool pack(const TrainerState& state, std::span<std::byte, state_block_bytes> block) noexcept {
-  if (state.run_identity.size() > text_bytes || state.platform.size() > text_bytes) return false;
+  if (state.run_identity.size() > text_bytes || state.platform.size() > text_bytes ||
+      state.recent.size() > recent_records_at_most)
+    return false;
   Block packed{};
   packed.step = state.step;
   packed.best_eval_loss = state.best_eval_loss;
@@ -56,6 +103,8 @@ bool pack(const TrainerState& state, std::span<std::byte, state_block_bytes> blo
   packed.platform_length = state.platform.size();
   std::memcpy(packed.identity, state.run_identity.data(), state.run_identity.size());
   std::memcpy(packed.platform, state.platform.data(), state.platform.size());
+  packed.records = state.recent.size();
+  std::ranges::copy(state.recent, packed.recent);
   std::memset(block.data(), 0, block.size());
   std::memcpy(block.data(), &packed, sizeof packed);
   return true;
@@ -64,10 +113,12 @@ bool pack(const TrainerState& state, std::span<std::byte, state_block_bytes> blo
 std::optional<TrainerState> unpack(std::span<const std::byte, state_block_bytes> block) {
   Block packed;
   std::memcpy(&packed, block.data(), sizeof packed);
-  if (packed.step < 0 || packed.identity_length > text_bytes || packed.platform_length > text_bytes)
+  if (packed.step < 0 || packed.identity_length > text_bytes || packed.platform_length > text_bytes ||
+      packed.records > recent_records_at_most)
     return std::nullopt;
   return TrainerState{packed.step, packed.best_eval_loss, std::string(packed.identity, packed.identity_length),
-                      std::string(packed.platform, packed.platform_length)};
+                      std::string(packed.platform, packed.platform_length),
+                      std::vector<MetricsRecord>(packed.recent, packed.recent + packed.records)};
 }
 
 }  // namespace ftl

@@ -24,14 +24,32 @@ struct TrainableView {
   std::span<float> exp_avg_sq;
 };
 
+// What a completed step or an evaluation had to report: one line of metrics.jsonl.
+struct MetricsRecord {
+  std::int64_t step = 0;
+  bool evaluation = false;
+  double loss = 0;  // of an evaluation: over the validation set
+  double grad_norm = 0;
+  double learning_rate = 0;
+  std::int64_t tokens = 0;
+  double seconds = 0;
+};
+// More than a launcher can be behind its ranks when it dies: they are killed as soon as it is missed.
+inline constexpr std::size_t recent_records_at_most = 128;
+
 // Small things besides the tensors. The data cursor needs no state: the order of the data is a function of (seed,
 // epoch, step).
 struct TrainerState {
   std::int64_t step = 0;      // completed optimizer steps
   double best_eval_loss = 0;  // 0 = none yet
   std::string run_identity;   // hash over the identity keys of the configuration (configs/config_reader.h)
-  std::string platform;       // BLAS and instruction set that made the values
+  std::string platform;       // binary, BLAS and instruction set that made the values
+  // Oldest first. A launcher that is killed takes the newest lines of metrics.jsonl with it; whoever resumes from this
+  // state can write them again.
+  std::vector<MetricsRecord> recent{};
 };
+// Keeps the newest recent_records_at_most; a record that is there already is replaced.
+void remember(std::vector<MetricsRecord>& recent, const MetricsRecord& record);
 
 // `kind_of_weights`: "adapter" writes adapter_model.safetensors, "model" writes model.safetensors;
 // optimizer.safetensors, trainer_state.json and manifest.json (sizes and xxh3-128 of every file, last) besides. Written

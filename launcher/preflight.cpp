@@ -8,7 +8,8 @@ namespace ftl {
 namespace {
 
 constexpr std::int64_t mebibyte = 1 << 20;
-constexpr std::int64_t ring_bytes = 1 * mebibyte;  // a rank's flight recorder, rounded up
+// A rank's flight recorder and its share of the MPI library's segments.
+constexpr std::int64_t ring_and_library = 6 * mebibyte;
 
 void judge_parallel(const RunConfig& config, std::vector<Failure>& failures) {
   const ParallelConfig& parallel = config.parallel;
@@ -78,12 +79,10 @@ std::int64_t bytes_where(const Survey& survey, bool shared_memory) {
 }
 
 void judge_memory(const Placement& placement, const Survey& survey, const MachineFacts& machine, Preflight& found) {
-  const std::int64_t state = placement.world * (bytes_where(survey, true) + ring_bytes);
-  if (machine.state_free > 0 && state > machine.state_free) {
-    found.failures.push_back({FaultKind::node_state_too_small,
-                              fmt::format("rings and hot state need {} MiB, but {} MiB are free", state / mebibyte,
-                                          machine.state_free / mebibyte),
-                              machine.state_directory, ""});
+  const std::int64_t state = node_state_bytes(placement, survey);
+  if (!machine.state_places.empty()) {
+    if (auto chosen = choose_state_place(machine.state_places, state); !chosen)
+      found.failures.push_back(chosen.error());
   }
   const std::int64_t memory = placement.world * bytes_where(survey, false) + state;
   if (machine.memory_available > 0 && memory > machine.memory_available) {
@@ -122,9 +121,7 @@ std::vector<Failure> judge_configuration(const RunConfig& config, const MachineF
   std::vector<Failure> failures;
   judge_parallel(config, failures);
   judge_choices(config, failures);
-  for (const std::string& path : machine.missing_files) {
-    failures.push_back({FaultKind::file_not_found, "there is no " + path, path, ""});
-  }
+  failures.insert(failures.end(), machine.paths.begin(), machine.paths.end());
   return failures;
 }
 
@@ -146,6 +143,10 @@ Preflight judge_fit(const RunConfig& config, const Placement& placement, const S
   judge_memory(placement, survey, machine, found);
   judge_storage(config, survey, machine, found);
   return found;
+}
+
+std::int64_t node_state_bytes(const Placement& placement, const Survey& survey) {
+  return placement.world * (bytes_where(survey, true) + ring_and_library);
 }
 
 int exit_code(const std::vector<Failure>& failures) {

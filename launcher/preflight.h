@@ -10,20 +10,19 @@
 #include "comm/survey.h"
 #include "configs/run_config.h"
 #include "failures/failure.h"
+#include "launcher/run_directory_state.h"
 
 namespace ftl {
 
 // What the verbs saw of the machine.
 struct MachineFacts {
-  bool model_directory_exists = true;
-  std::vector<std::string> missing_files;  // named by the configuration, not there
+  std::vector<Failure> paths;  // what is wrong with files and directories that the configuration names
   bool mpirun_found = true;
   bool mpi_backend_found = true;  // libftl_mpi.so
   int cores = 1;
-  std::int64_t memory_available = 0;  // bytes; 0 = not known
-  std::int64_t state_free = 0;        // bytes free where node-local state goes; 0 = not known
-  std::int64_t output_free = 0;       // bytes free where output_dir is; 0 = not known
-  std::string state_directory;
+  std::int64_t memory_available = 0;     // bytes; 0 = not known
+  std::vector<StatePlace> state_places;  // where node-local state can go; empty = not known
+  std::int64_t output_free = 0;          // bytes free where output_dir is; 0 = not known
 };
 
 // Engine and backend after `auto` is resolved.
@@ -46,6 +45,9 @@ std::vector<Failure> judge_configuration(const RunConfig& config, const MachineF
 // Exit 3. Includes the survey's own failures.
 Preflight judge_fit(const RunConfig& config, const Placement& placement, const Survey& survey,
                     const MachineFacts& machine);
+
+// Bytes of all ranks in node-local memory: rings, hot state, segments of the MPI library.
+std::int64_t node_state_bytes(const Placement& placement, const Survey& survey);
 
 // The exit code for a list of findings: the earliest stage that refuses.
 int exit_code(const std::vector<Failure>& failures);

@@ -1,47 +1,63 @@
 #include "launcher/resume_choice.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
-
-#include "checkpoints/training_state.h"
 
 namespace ftl {
 namespace {
 
 std::string checkpoints_of(const ProcessSpec& spec) { return spec.run_directory + "/checkpoints"; }
 
-std::int64_t newest_hot_step(const ProcessSpec& spec) {
-  std::int64_t newest = 0;
+std::string hot_name(std::int64_t step) { return fmt::format("hot:{}", step); }
+
+std::optional<TrainerState> newest_hot_state(const ProcessSpec& spec, const std::vector<std::string>& damaged) {
+  std::optional<TrainerState> newest;
   for (std::int32_t rank = 0; rank < std::max(spec.world.value, hot_state_files_at_most); ++rank) {
     Result<std::optional<TrainerState>> state = inspect_hot_state(spec.hot_state_path(Rank{rank}));
-    if (state && *state && (*state)->run_identity == spec.run_identity) newest = std::max(newest, (*state)->step);
+    if (!state || !*state || (*state)->run_identity != spec.run_identity) continue;
+    const bool newer = (*state)->step > (newest ? newest->step : 0);
+    if (newer && !is_damaged(hot_name((*state)->step), damaged)) newest = std::move(*state);
   }
   return newest;
 }
 
 }  // namespace
 
-ResumeChoice newest_state(Files& files, const ProcessSpec& spec) {
+bool is_damaged(const std::string& resume_from, const std::vector<std::string>& damaged) {
+  return std::ranges::any_of(
+      damaged, [&](const std::string& path) { return path == resume_from || path.starts_with(resume_from + "/"); });
+}
+
+ResumeChoice newest_state(Files& files, const ProcessSpec& spec, const std::vector<std::string>& damaged) {
   ResumeChoice choice;
-  const std::int64_t hot = newest_hot_step(spec);
+  std::optional<TrainerState> hot = newest_hot_state(spec, damaged);
   if (Result<std::vector<CatalogEntry>> catalog = list_checkpoints(files, checkpoints_of(spec))) {
     for (const CatalogEntry& entry : *catalog) {
-      if (entry.checkpoint.step <= hot) break;
+      if (hot && entry.checkpoint.step <= hot->step) break;
+      const auto pass_over = [&](const std::string& why) {
+        choice.passed_over.push_back(
+            fmt::format("checkpoint of step {} is passed over: {}", entry.checkpoint.step, why));
+      };
+      if (is_damaged(entry.checkpoint.directory, damaged)) {
+        pass_over("a rank could not use it");
+        continue;
+      }
       Result<TrainerState> verified =
           entry.damage ? Result<TrainerState>(*entry.damage) : verify_checkpoint(files, entry.checkpoint.directory);
       if (verified && verified->run_identity == spec.run_identity) {
         choice.resume_from = entry.checkpoint.directory;
-        choice.step = entry.checkpoint.step;
+        choice.state = std::move(*verified);
         return choice;
       }
-      choice.passed_over.push_back(fmt::format("checkpoint of step {} is passed over: {}", entry.checkpoint.step,
-                                               verified ? "it belongs to another run" : verified.error().what));
+      choice.has_foreign = choice.has_foreign || verified;
+      pass_over(verified ? "it belongs to another run" : verified.error().what);
     }
   }
-  if (hot > 0) {
-    choice.resume_from = fmt::format("hot:{}", hot);
-    choice.step = hot;
+  if (hot) {
+    choice.resume_from = hot_name(hot->step);
+    choice.state = std::move(*hot);
   }
   return choice;
 }
@@ -59,7 +75,7 @@ Result<ResumeChoice> named_state(Files& files, const ProcessSpec& spec, const st
     return Failure{FaultKind::run_identity_changed,
                    "the checkpoint belongs to a run of another configuration or other data", directory, ""};
   }
-  return ResumeChoice{directory, verified->step, {}};
+  return ResumeChoice{directory, std::move(*verified)};
 }
 
 }  // namespace ftl

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cmath>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
@@ -18,6 +17,8 @@
 #include "launcher/control/sealed_frames.h"
 #include "launcher/engines/child_process.h"
 #include "launcher/engines/process_table.h"
+#include "launcher/metrics_file.h"
+#include "launcher/run_files.h"
 
 namespace ftl {
 namespace {
@@ -25,80 +26,19 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr std::size_t log_limit = std::size_t{64} << 20;        // bytes a rank and attempt
-constexpr std::size_t lines_file_limit = std::size_t{1} << 30;  // metrics and events; a year of steps
+constexpr std::size_t log_limit = std::size_t{64} << 20;  // bytes a rank and attempt
 constexpr std::size_t json_file_limit = std::size_t{16} << 20;
+// What a launcher writes into its directory; another launcher's run is there when one of them is.
+constexpr const char* files_of_a_run[] = {"run.json", "status.json", "events.jsonl", "metrics.jsonl"};
+struct NumberedIn {
+  const char *folder, *before, *after;
+};
+constexpr NumberedIn traces_of_a_run[] = {
+    {"/checkpoints", "step-", ""}, {"/logs", "attempt-", ""}, {"/flight", "attempt-", ""}, {"/verdicts", "", ".json"}};
 
 std::string dumped(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
-// JSON has no NaN: what is not a number is null.
-json finite(double value) { return std::isfinite(value) ? json(value) : json(); }
-
-Failure storage_failure(const std::string& path, int error) {
-  const bool full = error == ENOSPC || error == EDQUOT;
-  return {full ? FaultKind::storage_full : FaultKind::usage_error,
-          "the run directory cannot be written: " + std::string(std::strerror(error)), path, ""};
-}
-
-Result<Done> write_all(int file, std::string_view text, const std::string& path) {
-  while (!text.empty()) {
-    const ssize_t wrote = ::write(file, text.data(), text.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return storage_failure(path, errno);
-    text.remove_prefix(static_cast<std::size_t>(wrote));
-  }
-  return Done{};
-}
-
-// Readers see the old bytes or the new. Synced only when it must survive the machine.
-Result<Done> replace_file(const std::string& path, std::string_view text, bool sync) {
-  const std::string temporary = path + ".tmp-" + std::to_string(::getpid());
-  {
-    const Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (!file) return storage_failure(temporary, errno);
-    auto written = write_all(file.get(), text, temporary);
-    if (written && sync && ::fsync(file.get()) != 0) written = storage_failure(temporary, errno);
-    if (!written) {
-      ::unlink(temporary.c_str());
-      return written;
-    }
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return storage_failure(path, errno);
-  return Done{};
-}
-
-Result<Done> make_directories(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) return storage_failure(path, error.value());
-  return Done{};
-}
-
-Result<Done> append_text(const std::string& path, const std::string& text) {
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (!file) return storage_failure(path, errno);
-  return write_all(file.get(), text, path);
-}
-
 Result<Done> append_line(const std::string& path, const json& line) { return append_text(path, dumped(line) + "\n"); }
-
-// A launcher that died while appending leaves half a line. It is cut off, so that the next line stays whole.
-void repair_last_line(const std::string& path) {
-  const auto text = read_small_file(path, lines_file_limit);
-  if (!text || text->empty() || text->back() == '\n') return;
-  const std::size_t end = text->rfind('\n');
-  if (::truncate(path.c_str(), static_cast<off_t>(end == std::string::npos ? 0 : end + 1)) != 0) return;
-}
-
-template <class Take>
-void for_each_line(const std::string& text, Take take) {
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    take(std::string_view(text).substr(begin, end - begin));
-    begin = end + 1;
-  }
-}
 
 std::string host_name() {
   char name[256] = {};
@@ -154,16 +94,20 @@ Result<Descriptor> take_lock(const std::string& path) {
   return lock;
 }
 
+std::string stored_run_id(const std::string& path) {
+  const json stored = json::parse(read_small_file(path + "/.run_id").value_or(""), nullptr, false);
+  if (!stored.is_object() || stored.value("path", json()) != json(path) || !stored.value("id", json()).is_string())
+    return "";
+  const std::string id = stored["id"].get<std::string>();
+  const bool plain = id.size() == 16 && id.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return plain ? id : "";  // it becomes part of a path: nothing else is let through
+}
+
+// A run that begins gets a name of its own: what an emptied directory's run left in node-local memory is not its state.
 Result<std::string> run_id_of(const std::string& path) {
-  const std::string file = path + "/.run_id";
-  const json stored = json::parse(read_small_file(file).value_or(""), nullptr, false);
-  if (stored.is_object() && stored.value("path", json()) == json(path) && stored.value("id", json()).is_string()) {
-    const std::string id = stored["id"].get<std::string>();
-    const bool plain = id.size() == 16 && id.find_first_not_of("0123456789abcdef") == std::string::npos;
-    if (plain) return id;  // it becomes part of a path: nothing else is let through
-  }
+  if (std::string id = run_id_in(path); !id.empty()) return id;
   const std::string id = to_hex(random_bytes(8));
-  const auto written = replace_file(file, dumped({{"id", id}, {"path", path}}) + "\n", true);
+  const auto written = replace_file(path + "/.run_id", dumped({{"id", id}, {"path", path}}) + "\n", true);
   if (!written) return written.error();
   return id;
 }
@@ -171,12 +115,13 @@ Result<std::string> run_id_of(const std::string& path) {
 }  // namespace
 
 struct RunDirectory::Impl {
+  explicit Impl(const std::string& directory) : path(directory), metrics(directory + "/metrics.jsonl") {}
   std::string path;
+  MetricsFile metrics;
   std::string run_id;
   Descriptor lock;
   std::map<std::string, std::size_t> log_bytes;  // written by this launcher, by file
 
-  std::string metrics() const { return path + "/metrics.jsonl"; }
   std::string logs_of(Attempt attempt) const { return path + "/logs/attempt-" + std::to_string(attempt.value); }
   Result<Done> append_bounded(const std::string& file, std::string text);
 };
@@ -190,11 +135,11 @@ Result<RunDirectory> RunDirectory::open(const std::string& path) {
   auto made = make_directories(path);
   if (!made) return made.error();
   std::error_code error;
-  auto impl = std::make_unique<Impl>();
-  impl->path = fs::canonical(path, error).string();
+  const std::string canonical = fs::canonical(path, error).string();
   if (error) return storage_failure(path, error.value());
-  auto lock = take_lock(impl->path);
+  auto lock = take_lock(canonical);
   if (!lock) return lock.error();
+  auto impl = std::make_unique<Impl>(canonical);
   impl->lock = std::move(*lock);
   auto id = run_id_of(impl->path);
   if (!id) return id.error();
@@ -203,8 +148,7 @@ Result<RunDirectory> RunDirectory::open(const std::string& path) {
     made = make_directories(impl->path + folder);
     if (!made) return made.error();
   }
-  repair_last_line(impl->metrics());
-  repair_last_line(impl->path + "/events.jsonl");
+  cut_torn_line(impl->path + "/events.jsonl");
   return RunDirectory(std::move(impl));
 }
 
@@ -212,8 +156,14 @@ const std::string& RunDirectory::path() const { return impl_->path; }
 const std::string& RunDirectory::run_id() const { return impl_->run_id; }
 
 Attempt RunDirectory::next_attempt() const {
-  const auto attempts = numbered(impl_->path + "/logs", "attempt-", "");
-  return Attempt{attempts.empty() ? 1 : attempts.back() + 1};
+  // Any one trace will do: hot state of a later attempt than the next would fence it off.
+  int last = 0;
+  for (const char* folder : {"/logs", "/flight"}) {
+    const auto attempts = numbered(impl_->path + folder, "attempt-", "");
+    if (!attempts.empty()) last = std::max(last, attempts.back());
+  }
+  if (const auto status = read_status(impl_->path)) last = std::max(last, status->status.attempt.value);
+  return Attempt{last + 1};
 }
 
 Result<Done> RunDirectory::write_run(const std::string& text) {
@@ -234,32 +184,17 @@ Result<Done> RunDirectory::append_event(const std::string& name, const std::stri
 }
 
 Result<Done> RunDirectory::append_step(const ReportStep& step) {
-  const double rate = step.seconds > 0 ? static_cast<double>(step.tokens) / step.seconds : 0;
-  return append_line(impl_->metrics(), {{"step", step.step},
-                                        {"loss", finite(step.loss)},
-                                        {"grad_norm", finite(step.grad_norm)},
-                                        {"learning_rate", finite(step.learning_rate)},
-                                        {"tokens", step.tokens},
-                                        {"tokens_per_second", finite(rate)}});
+  return impl_->metrics.append(
+      {step.step, false, step.loss, step.grad_norm, step.learning_rate, step.tokens, step.seconds});
 }
 
 Result<Done> RunDirectory::append_evaluation(const ReportEvaluation& evaluation) {
-  return append_line(
-      impl_->metrics(),
-      {{"step", evaluation.step}, {"eval_loss", finite(evaluation.eval_loss)}, {"tokens", evaluation.tokens}});
+  return impl_->metrics.append(
+      {evaluation.step, true, evaluation.eval_loss, 0, 0, evaluation.tokens, evaluation.seconds});
 }
 
-Result<Done> RunDirectory::drop_steps_beyond(std::int64_t step) {
-  const auto text = read_small_file(impl_->metrics(), lines_file_limit);
-  if (!text) return Done{};
-  std::string kept;
-  for_each_line(*text, [&](std::string_view line) {
-    const json object = json::parse(line, nullptr, false);
-    if (!object.is_object() || !object.contains("step") || !object["step"].is_number_integer()) return;
-    if (object["step"].get<std::int64_t>() <= step) kept.append(line).append("\n");
-  });
-  if (kept == *text) return Done{};
-  return replace_file(impl_->metrics(), kept, true);
+Result<std::string> RunDirectory::restore_metrics(std::int64_t step, std::span<const MetricsRecord> recent) {
+  return impl_->metrics.restore(step, recent);
 }
 
 Result<std::string> RunDirectory::write_verdict(const Verdict& verdict) {
@@ -305,6 +240,22 @@ Result<Done> RunDirectory::write_ring(Attempt attempt, Rank rank, const std::str
 }
 
 // ---- readers
+bool holds_a_run(const std::string& run_directory) {
+  std::error_code error;
+  for (const char* name : files_of_a_run) {
+    if (fs::exists(fs::path(run_directory) / name, error)) return true;
+  }
+  return std::any_of(std::begin(traces_of_a_run), std::end(traces_of_a_run), [&](const NumberedIn& trace) {
+    return !numbered(run_directory + trace.folder, trace.before, trace.after).empty();
+  });
+}
+
+std::string run_id_in(const std::string& run_directory) {
+  std::error_code error;
+  const std::string path = fs::canonical(run_directory, error).string();
+  return error || !holds_a_run(path) ? "" : stored_run_id(path);
+}
+
 std::optional<Owner> read_owner(const std::string& run_directory) {
   const std::string path = run_directory + "/.lock";
   const Descriptor lock(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -330,13 +281,12 @@ std::vector<std::string> verdict_files(const std::string& run_directory) {
 
 std::vector<std::string> fired_faults(const std::string& run_directory) {
   std::vector<std::string> fired;
-  for_each_line(read_small_file(run_directory + "/events.jsonl", lines_file_limit).value_or(""),
-                [&](std::string_view line) {
-                  const json object = json::parse(line, nullptr, false);
-                  if (!object.is_object() || object.value("event", json()) != json("fault_fired")) return;
-                  if (const json detail = object.value("detail", json()); detail.is_string())
-                    fired.push_back(detail.get<std::string>());
-                });
+  for_each_line(run_directory + "/events.jsonl", [&](std::string_view line) {
+    const json object = json::parse(line, nullptr, false);
+    if (!object.is_object() || object.value("event", json()) != json("fault_fired")) return;
+    if (const json detail = object.value("detail", json()); detail.is_string())
+      fired.push_back(detail.get<std::string>());
+  });
   return fired;
 }
 

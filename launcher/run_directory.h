@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "checkpoints/training_state.h"
 #include "comm/process_spec.h"
 #include "comm/report.h"
 #include "launcher/supervisor.h"
@@ -39,16 +41,17 @@ class RunDirectory {
 
   const std::string& path() const;  // absolute
   // Names the run's node-local state; the same after a restart of the launcher, another one for a copy of the
-  // directory.
+  // directory and for a run that begins (nothing of a run was there).
   const std::string& run_id() const;
-  Attempt next_attempt() const;  // one beyond the highest that left logs here; 1 in a new directory
+  Attempt next_attempt() const;  // one beyond the highest that left a trace here; 1 in a new directory
 
   Result<Done> write_run(const std::string& json);     // run.json
   Result<Done> write_status(const RunStatus& status);  // status.json, not synced: it is rewritten all the time
   Result<Done> append_event(const std::string& name, const std::string& detail, std::int32_t rank, Attempt attempt);
+  // metrics.jsonl (launcher/metrics_file.h): a line that is there already is not written again.
   Result<Done> append_step(const ReportStep& step);
   Result<Done> append_evaluation(const ReportEvaluation& evaluation);
-  Result<Done> drop_steps_beyond(std::int64_t step);          // metrics.jsonl, atomically
+  Result<std::string> restore_metrics(std::int64_t step, std::span<const MetricsRecord> recent);
   Result<std::string> write_verdict(const Verdict& verdict);  // verdicts/<n>.json; returns "verdicts/<n>.json"
   Result<Done> append_log(Attempt attempt, Rank rank, const std::vector<std::string>& lines, std::int64_t dropped);
   Result<Done> append_engine_log(Attempt attempt, const std::string& line);
@@ -60,9 +63,10 @@ class RunDirectory {
   std::unique_ptr<Impl> impl_;
 };
 
-// ---- readers: for status, "running again" and recovery
-// ----------------------------------------------------------------- nullopt: there is no run here, or its file is
-// garbage.
+// ---- readers: for status, "running again" and recovery. nullopt: there is no run here, or its file is garbage.
+// Whether any file, checkpoint, log or verdict of a run is there: then a launch goes on with it, whatever is missing.
+bool holds_a_run(const std::string& run_directory);
+std::string run_id_in(const std::string& run_directory);  // of the run that is there; "" when there is none
 std::optional<StoredStatus> read_status(const std::string& run_directory);
 std::string status_json(const StoredStatus& stored);                       // schema ftlaunch.status/1
 std::optional<Owner> read_owner(const std::string& run_directory);         // the living launcher

@@ -1,18 +1,22 @@
 #include "launcher/run_directory_state.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "launcher/engines/child_process.h"
 #include "launcher/engines/process_table.h"
 #include "launcher/run_directory.h"
+#include "launcher/run_files.h"
 
 namespace ftl {
 namespace {
@@ -25,10 +29,35 @@ constexpr std::time_t hot_state_kept_seconds = 24 * 60 * 60;
 
 std::string home_below(const std::string& base) { return base + "/ftl-" + std::to_string(::getuid()); }
 
+// Free bytes where `path` is or will be made; -1 when this user cannot write there.
 std::int64_t free_bytes(const std::string& path) {
+  std::error_code error;
+  fs::path there = fs::absolute(path, error);
+  while (!fs::exists(there, error) && there.has_relative_path()) there = there.parent_path();
   struct statvfs room {};
-  if (::statvfs(path.c_str(), &room) != 0) return -1;
+  if (::access(there.c_str(), W_OK | X_OK) != 0 || ::statvfs(there.c_str(), &room) != 0) return -1;
   return static_cast<std::int64_t>(room.f_bavail) * static_cast<std::int64_t>(room.f_frsize);
+}
+
+std::int64_t occupied_bytes(const fs::path& file) {
+  struct stat about {};
+  if (::lstat(file.c_str(), &about) != 0 || !S_ISREG(about.st_mode)) return 0;
+  return static_cast<std::int64_t>(about.st_blocks) * 512;
+}
+
+// Hot state that ranks of this world write into again, and attempts that are taken away before the next one starts.
+std::int64_t held_bytes(const std::string& state, int world) {
+  std::int64_t bytes = 0;
+  for (int rank = 0; rank < world; ++rank)
+    bytes += occupied_bytes(state + "/hot/rank-" + std::to_string(rank) + ".state");
+  std::error_code error;
+  for (fs::directory_iterator entry(state, error), end; !error && entry != end; entry.increment(error)) {
+    if (!entry->path().filename().string().starts_with("attempt-")) continue;
+    std::error_code inside;
+    for (fs::directory_iterator file(entry->path(), inside), last; !inside && file != last; file.increment(inside))
+      bytes += occupied_bytes(file->path());
+  }
+  return bytes;
 }
 
 // A directory of ours that nobody else can enter. The place is writable for everybody, so what lies there may be a
@@ -46,6 +75,15 @@ Result<Done> own_directory(const std::string& path) {
     return refused("what lies there is not a directory of this user");
   if (::chmod(path.c_str(), 0700) != 0) return refused(std::strerror(errno));
   return Done{};
+}
+
+// Whoever claims or reclaims below a user's directory holds this: a state that was nobody's when it was looked at is
+// still nobody's when it is removed.
+Descriptor locked(const std::string& home) {
+  Descriptor directory(::open(home.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+  while (directory && ::flock(directory.get(), LOCK_EX) != 0 && errno == EINTR) {
+  }
+  return directory;
 }
 
 struct StateOwner {
@@ -66,8 +104,10 @@ StateOwner owner_of(const std::string& state) {
 }
 
 bool resumable(const std::string& state, const StateOwner& owner) {
-  const auto status = owner.run_directory.empty() ? std::nullopt : read_status(owner.run_directory);
-  if (!status || status->status.state == RunState::finished) return false;
+  // A run directory that was emptied since, or holds another run now, has no use for it.
+  if (owner.run_directory.empty() || run_id_in(owner.run_directory) != fs::path(state).filename()) return false;
+  if (const auto status = read_status(owner.run_directory); status && status->status.state == RunState::finished)
+    return false;
   struct stat about {};
   return ::stat((state + "/owner.json").c_str(), &about) == 0 &&
          std::time(nullptr) - about.st_mtime < hot_state_kept_seconds;
@@ -88,10 +128,11 @@ void remove_attempts(const std::string& state, const std::string& except, std::v
   for (const std::string& path : found) remove(path, removed);
 }
 
-void reclaim_below(const std::string& base, bool all, std::vector<std::string>& removed) {
+void reclaim_below(const std::string& base, bool all, const std::string& keep, std::vector<std::string>& removed) {
   const std::string home = home_below(base);
   struct stat about {};
   if (::lstat(home.c_str(), &about) != 0 || !S_ISDIR(about.st_mode) || about.st_uid != ::getuid()) return;
+  const Descriptor lock = locked(home);
   std::error_code error;
   std::vector<std::string> states;
   for (fs::directory_iterator entry(home, error), end; !error && entry != end; entry.increment(error)) {
@@ -100,7 +141,8 @@ void reclaim_below(const std::string& base, bool all, std::vector<std::string>& 
   for (const std::string& state : states) {
     const StateOwner owner = owner_of(state);
     if (owner.pid > 0 && alive(owner.pid, owner.start)) continue;
-    if (!all && resumable(state, owner))
+    const bool kept = fs::path(state).filename() == keep;
+    if (kept || (!all && resumable(state, owner)))
       remove_attempts(state, "", removed);
     else
       remove(state, removed);
@@ -109,36 +151,48 @@ void reclaim_below(const std::string& base, bool all, std::vector<std::string>& 
 
 }  // namespace
 
-Result<std::string> claim_state_directory(const StateDirectoryOptions& options) {
+std::vector<StatePlace> look_at_state_places(const std::string& base, const std::string& run_id, int world) {
   std::vector<std::string> bases(std::begin(default_bases), std::end(default_bases));
-  if (!options.base.empty()) {
-    bases = {options.base};
-    std::error_code shown_by_the_room;
-    fs::create_directories(options.base, shown_by_the_room);
+  if (!base.empty()) bases = {base};
+  std::vector<StatePlace> places;
+  for (const std::string& one : bases) {
+    const std::int64_t held = run_id.empty() ? 0 : held_bytes(home_below(one) + "/" + run_id, world);
+    places.push_back({one, free_bytes(one), held});
   }
+  std::stable_partition(places.begin(), places.end(), [](const StatePlace& place) { return place.held > 0; });
+  return places;
+}
+
+Result<std::string> choose_state_place(const std::vector<StatePlace>& places, std::int64_t bytes_needed) {
   std::string rooms;
-  for (const std::string& base : bases) {
-    const std::int64_t room = free_bytes(base);
-    if (room < options.bytes_needed || room < 0) {
-      rooms += (rooms.empty() ? "" : ", ") + base + " has " + std::to_string(std::max<std::int64_t>(room, 0));
-      continue;
-    }
-    const std::string state = home_below(base) + "/" + options.run_id;
-    for (const std::string& directory : {home_below(base), state}) {
-      const auto made = own_directory(directory);
-      if (!made) return made.error();
-    }
-    const auto self = process_stat(::getpid());
-    const json owner = {
-        {"pid", ::getpid()}, {"start", self ? self->start_ticks : 0}, {"run_directory", options.run_directory}};
-    std::ofstream file(state + "/owner.json", std::ios::trunc);
-    file << owner.dump(-1, ' ', false, json::error_handler_t::replace) << '\n';
-    if (file.flush()) return state;
-    rooms += (rooms.empty() ? "" : ", ") + base + " cannot be written";
+  for (const StatePlace& place : places) {
+    if (place.free >= 0 && place.free + place.held >= bytes_needed) return place.base;
+    rooms += (rooms.empty() ? "" : ", ") + place.base +
+             (place.free < 0 ? " cannot be written" : " has " + std::to_string(place.free) + " free");
+    if (place.held > 0) rooms += " and " + std::to_string(place.held) + " of this run";
   }
   return Failure{FaultKind::node_state_too_small,
-                 "node-local state needs " + std::to_string(options.bytes_needed) + " bytes: " + rooms, bases.front(),
-                 ""};
+                 "node-local state (rings, hot state) needs " + std::to_string(bytes_needed) + " bytes: " + rooms,
+                 places.empty() ? "" : places.front().base, ""};
+}
+
+Result<std::string> claim_state_directory(const StateDirectoryOptions& options) {
+  std::error_code shown_by_the_next;
+  fs::create_directories(options.base, shown_by_the_next);
+  const std::string home = home_below(options.base);
+  if (const auto made = own_directory(home); !made) return made.error();
+  const Descriptor lock = locked(home);
+  const std::string state = home + "/" + options.run_id;
+  if (const auto made = own_directory(state); !made) return made.error();
+  const auto self = process_stat(::getpid());
+  const json owner = {
+      {"pid", ::getpid()}, {"start", self ? self->start_ticks : 0}, {"run_directory", options.run_directory}};
+  const std::string text = owner.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  if (const auto written = replace_file(state + "/owner.json", text, false); !written) {
+    return Failure{FaultKind::node_state_too_small,
+                   "node-local state cannot be marked as ours: " + written.error().what, state, ""};
+  }
+  return state;
 }
 
 Result<Done> prepare_attempt(const std::string& state_directory, Attempt attempt) {
@@ -152,12 +206,12 @@ Result<Done> prepare_attempt(const std::string& state_directory, Attempt attempt
   return Done{};
 }
 
-std::vector<std::string> reclaim_state(const std::string& base, bool all) {
+std::vector<std::string> reclaim_state(const std::string& base, bool all, const std::string& keep) {
   std::vector<std::string> removed;
   if (!base.empty()) {
-    reclaim_below(base, all, removed);
+    reclaim_below(base, all, keep, removed);
   } else {
-    for (const char* place : default_bases) reclaim_below(place, all, removed);
+    for (const char* place : default_bases) reclaim_below(place, all, keep, removed);
   }
   return removed;
 }

@@ -16,7 +16,8 @@ std::string joined(const std::vector<std::string>& lines) {
 StartDecision refused(Failure failure) { return {StartMode::refused, "", std::move(failure)}; }
 
 std::optional<Failure> identity_change(const PreviousRun& previous, const NewRun& now) {
-  std::vector<std::string> changed = identity_differences(previous.config, now.config);
+  if (!previous.config) return std::nullopt;
+  std::vector<std::string> changed = identity_differences(*previous.config, now.config);
   if (!previous.inputs_hash.empty() && previous.inputs_hash != now.inputs_hash) {
     changed.push_back("the contents of data, tokenizer or model files");
   }
@@ -27,8 +28,10 @@ std::optional<Failure> identity_change(const PreviousRun& previous, const NewRun
 
 StartDecision after_verdict(const PreviousRun& previous, const NewRun& now) {
   const std::string name(info(*previous.last_verdict).name);
-  std::vector<std::string> changed = differences(previous.config, now.config);
+  std::vector<std::string> changed{"run.json, which is missing"};
+  if (previous.config) changed = differences(*previous.config, now.config);
   std::erase_if(changed, [](const std::string& line) { return line.starts_with("resume_from_checkpoint"); });
+  if (previous.platform != now.platform) changed.push_back("the binary, BLAS or instruction set");
   if (previous.injected != now.injected) changed.push_back("the faults planted by --inject");
   if (previous.last_verdict_retryable || !changed.empty() || now.config.resume == "force") {
     const std::string since = changed.empty() ? "nothing changed since" : "changed since: " + joined(changed);
@@ -42,6 +45,15 @@ StartDecision after_verdict(const PreviousRun& previous, const NewRun& now) {
 }
 
 }  // namespace
+
+std::optional<Failure> judge_platform(const std::string& made_by, const NewRun& now) {
+  if (made_by == now.platform || now.config.resume == "force") return std::nullopt;
+  return Failure{FaultKind::platform_changed,
+                 fmt::format("the state to resume from was made by {}; now it would be {}", made_by, now.platform),
+                 now.config.output_dir,
+                 "resume with the binary and the kind of machine named, go on without the promise of the same bits by "
+                 "--resume force, or start over by --resume never"};
+}
 
 StartDecision decide_start(const std::optional<PreviousRun>& previous, const NewRun& now) {
   if (!previous) return {StartMode::fresh, "", std::nullopt};
@@ -58,6 +70,9 @@ StartDecision decide_start(const std::optional<PreviousRun>& previous, const New
     return {StartMode::already_finished, fmt::format("this run is finished (step {})", previous->step), std::nullopt};
   }
   if (previous->state == "failed" && previous->last_verdict) return after_verdict(*previous, now);
+  if (!previous->missing.empty()) {
+    return {StartMode::resume, previous->missing + " of this run is missing: it counts as interrupted", std::nullopt};
+  }
   return {StartMode::resume, fmt::format("resuming a run that was interrupted at step {}", previous->step),
           std::nullopt};
 }

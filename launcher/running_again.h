@@ -16,8 +16,10 @@ namespace ftl {
 struct PreviousRun {
   std::string state;  // finished | failed | stopped | running (its launcher is dead) ...
   std::int64_t step = 0;
-  RunConfig config;
+  std::string missing;              // "run.json": the run's own files that are gone; it then counts as interrupted
+  std::optional<RunConfig> config;  // empty when run.json is gone: checkpoints say themselves whose they are
   std::string inputs_hash;
+  std::string platform;
   std::vector<std::string> injected;      // --inject texts of the last command
   std::optional<FaultKind> last_verdict;  // of the verdict that ended it; empty when it was interrupted
   bool last_verdict_retryable = true;
@@ -27,6 +29,7 @@ struct PreviousRun {
 struct NewRun {
   RunConfig config;
   std::string inputs_hash;
+  std::string platform;
   std::vector<std::string> injected;
 };
 
@@ -36,6 +39,10 @@ struct StartDecision {
   std::string message;             // for the user; may be empty
   std::optional<Failure> failure;  // when refused
 };
+
+// `made_by`: the platform of the state to resume from. platform_changed when it is another one than `now` (both are
+// named); --resume force gives the same bits up and goes on.
+std::optional<Failure> judge_platform(const std::string& made_by, const NewRun& now);
 
 StartDecision decide_start(const std::optional<PreviousRun>& previous, const NewRun& now);
 

@@ -59,7 +59,9 @@ class Shell {
   void carry_out(const PublishEvent& command);
   void carry_out(const PublishStep& command);
   void carry_out(const PublishEvaluation& command);
-  void carry_out(const DropStepsBeyond& command) { note(directory_.drop_steps_beyond(command.step)); }
+  void carry_out(const DropStepsBeyond& command) {
+    if (const auto dropped = directory_.restore_metrics(command.step, {}); !dropped) note(dropped.error());
+  }
   void carry_out(const Finish& command);
 
   Result<Done> start_attempt(const StartAttempt& command);
@@ -183,7 +185,7 @@ Result<Done> Shell::start_attempt(const StartAttempt& command) {
   spec.attempt = command.attempt;
   spec.micro_batch = command.micro_batch;
   spec.faults = command.faults;
-  const auto resume = callbacks_.choose_resume(command.attempt);
+  const auto resume = callbacks_.choose_resume(command);
   if (!resume) return resume.error();
   spec.resume_from = *resume;
   const auto prepared = prepare_attempt(spec.state_directory, command.attempt);

@@ -29,8 +29,8 @@ struct ShellOptions {
 
 struct ShellCallbacks {
   // Where an attempt starts from (ProcessSpec::resume_from), chosen when it starts: what is complete may have changed
-  // since.
-  std::function<Result<std::string>(Attempt)> choose_resume;
+  // since. What the command says to pass over is not chosen.
+  std::function<Result<std::string>(const StartAttempt&)> choose_resume;
 };
 
 // Runs the whole run. The exit code of contract.md. SIGINT, SIGTERM and SIGHUP are handled while it runs. Call from the

@@ -21,8 +21,8 @@ ftl_library(ftl_engines
   PRIVATE_DEPENDS Boost::headers)
 
 ftl_library(ftl_run_directory
-  SOURCES run_directory.cpp run_directory_state.cpp run_status.cpp
-  DEPENDS ftl_processes ftl_supervisor ftl_comm ftl_failures
+  SOURCES metrics_file.cpp run_directory.cpp run_directory_state.cpp run_files.cpp run_status.cpp
+  DEPENDS ftl_processes ftl_supervisor ftl_checkpoints ftl_comm ftl_failures
   PRIVATE_DEPENDS ftl_control nlohmann_json::nlohmann_json)
 
 ftl_library(ftl_shell

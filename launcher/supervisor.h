@@ -81,9 +81,8 @@ using Event = std::variant<EngineStarted, EngineExited, KeeperConnected, KeeperL
                            RankReported, RankExited, AttemptGone, StopRequested, Tick>;
 
 // ---- commands
-// --------------------------------------------------------------------------------------------------------- The shell
-// picks the newest complete state (hot or durable, on a consistent set) except what lies under a path in `pass_over`
-// (checkpoints that ranks found damaged), writes the spec and starts the engine.
+// The shell picks the newest complete state (hot or durable) but for those that `pass_over` names (ranks found them
+// damaged: the state itself, or a file in it), writes the spec and starts the engine.
 struct StartAttempt {
   Attempt attempt;
   std::int32_t micro_batch;

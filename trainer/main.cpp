@@ -15,7 +15,7 @@
 #include "comm/backend.h"
 #include "comm/solo_communicator.h"
 #include "configs/config_reader.h"
-#include "trainer/resume.h"
+#include "trainer/platform.h"
 #include "trainer/run_inputs.h"
 #include "trainer/training_loop.h"
 
@@ -78,10 +78,11 @@ Result<TrainingOutcome> run_rank(const ProcessSpec& spec, Rank rank, FlightRecor
   if (!config) return config.error();
   Result<std::unique_ptr<Device>> device = make_cpu_device();
   if (!device) return device.error();
-  if (const std::string here = platform_of(**device);
-      !spec.expected_platform.empty() && here != spec.expected_platform) {
+  const Result<std::string> here = platform_of(files, **device, "/proc/self/exe");
+  if (!here) return here.error();
+  if (!spec.expected_platform.empty() && *here != spec.expected_platform) {
     return Failure{FaultKind::platform_changed,
-                   fmt::format("this node has {}, the run was started with {}", here, spec.expected_platform),
+                   fmt::format("this node has {}, the run was started with {}", *here, spec.expected_platform),
                    fmt::format("rank {}", rank.value), ""};
   }
   // Data and weights first: no rank may sit in a collective while another one reads files.
@@ -94,8 +95,8 @@ Result<TrainingOutcome> run_rank(const ProcessSpec& spec, Rank rank, FlightRecor
   MakeCommunicatorResult joined = join_world(spec, rank);
   if (!joined) return joined.error();
   communicator = std::move(*joined);
-  RankContext context{clock,     *communicator, **device, files, recorder, report, [] { return stop_signal != 0; },
-                      ::getpid()};
+  RankContext context{clock,      *communicator, **device, files, recorder, report, [] { return stop_signal != 0; },
+                      ::getpid(), *here};
   return train(context, spec, *config, *inputs, *model);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "checkpoints/files.h"
 #include "comm/clock.h"
@@ -22,6 +23,7 @@ struct RankContext {
   std::function<void(const RankReport&)> report;
   std::function<bool()> stop_requested;  // SIGTERM has come: finish the step, checkpoint, leave
   std::int32_t pid = 0;
+  std::string platform{};  // trainer/platform.h: written into every state
 };
 
 }  // namespace ftl

@@ -15,8 +15,9 @@ constexpr std::string_view hot_prefix = "hot:";
 Result<TrainerState> restore_hot(const RankContext& context, const ProcessSpec& spec, std::int64_t step,
                                  std::span<const TrainableView> views) {
   const std::int32_t own = context.communicator.rank().value;
+  // The state is named, not a file: the launcher then passes over this step's hot state, and no other's.
   Failure last{FaultKind::checkpoint_corrupt, fmt::format("no hot state of step {} is complete on this node", step),
-               spec.state_directory, ""};
+               spec.resume_from, ""};
   // The files may be those of an earlier, larger world.
   const std::int32_t files = std::max(spec.world.value, hot_state_files_at_most);
   for (std::int32_t i = 0; i < files; ++i) {
@@ -25,14 +26,12 @@ Result<TrainerState> restore_hot(const RankContext& context, const ProcessSpec& 
     if (!found || !*found || (*found)->step != step) continue;
     Result<TrainerState> state = read_hot_state(path, step, views);
     if (state) return state;
-    last = state.error();
+    last.what = fmt::format("{}: {}", path, state.error().what);
   }
   return last;
 }
 
 }  // namespace
-
-std::string platform_of(const Device& device) { return device.traits().blas + ", " + device.traits().instruction_set; }
 
 Result<TrainerState> restore(RankContext& context, const ProcessSpec& spec, std::span<const TrainableView> views) {
   if (spec.resume_from.empty()) return TrainerState{};
@@ -52,11 +51,6 @@ Result<TrainerState> restore(RankContext& context, const ProcessSpec& spec, std:
     return Failure{FaultKind::run_identity_changed,
                    "the state to resume from belongs to a run of another configuration or other data", spec.resume_from,
                    ""};
-  }
-  if (const std::string here = platform_of(context.device); state->platform != here) {
-    return Failure{FaultKind::platform_changed,
-                   fmt::format("the state was made by {}, this machine has {}", state->platform, here),
-                   spec.resume_from, ""};
   }
   return state;
 }

@@ -5,16 +5,12 @@
 #include <string>
 
 #include "checkpoints/training_state.h"
-#include "kernels/device.h"
 #include "trainer/rank_context.h"
 
 namespace ftl {
 
-// BLAS and instruction set: what the promise of equal bits holds for.
-std::string platform_of(const Device& device);
-
 // Fills the views and returns where the run stands; step 0 and untouched views when there is nothing to resume from.
-// run_identity_changed or platform_changed when the state belongs to another run or was made by other arithmetic.
+// run_identity_changed when the state belongs to another run. By which arithmetic it was made, the launcher has judged.
 Result<TrainerState> restore(RankContext& context, const ProcessSpec& spec, std::span<const TrainableView> views);
 
 }  // namespace ftl

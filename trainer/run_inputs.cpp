@@ -48,16 +48,22 @@ std::int64_t trainable_of(const RunInputs& inputs) {
   return inputs.adapter_shape ? inputs.adapter_shape->parameters() : parameters_of(inputs.model_config);
 }
 
-// Contents of data and tokenizer, and the model's architecture and tensor table. Weights themselves are not read for
-// this: a file of another model has other names, shapes or sizes.
+// Contents of data, tokenizer and weights, and the model's architecture. Weights are hashed tensor by tensor, so the
+// same model in other shards is the same; every byte, every time: the check of shapes has just read them, so this runs
+// at the speed of memory, and no date of a file is trusted.
 std::string hash_of_inputs(const RunInputs& inputs) {
   const ModelConfig& model = inputs.model_config;
-  std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", inputs.examples.content_hash, model.family,
-                                 model.vocabulary, model.width, model.ffn_width, model.layers, model.heads,
-                                 model.kv_heads, model.rope_theta, model.rms_norm_epsilon);
+  std::string text =
+      fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", inputs.examples.content_hash, model.family, model.vocabulary,
+                  model.width, model.ffn_width, model.layers, model.heads, model.kv_heads, model.head_dim,
+                  model.rope_theta, model.rms_norm_epsilon, model.tied_embeddings);
   if (inputs.reader) {
     for (const TensorInfo& tensor : inputs.reader->tensors()) {
       text += fmt::format("|{}:{}:{}", tensor.name, name_of(tensor.dtype), fmt::join(tensor.shape, "x"));
+      if (const Result<std::span<const std::byte>> bytes = inputs.reader->bytes(tensor.name)) {
+        const XXH128_hash_t hash = XXH3_128bits(bytes->data(), bytes->size());
+        text += fmt::format(":{:016x}{:016x}", hash.high64, hash.low64);
+      }
     }
   }
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
@@ -142,7 +148,6 @@ std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& in
 
 Survey survey_run(Files& files, Device& device, const RunConfig& config, int threads) {
   Survey survey;
-  survey.platform = device.traits().blas + ", " + device.traits().instruction_set;
   auto note = [&survey](const Failure& failure) { survey.failures.push_back(failure); };
 
   RunInputs inputs;

@@ -35,6 +35,7 @@ Result<RunInputs> load_inputs(Files& files, const RunConfig& config, int threads
 Result<Llama> load_model(Device& device, const RunConfig& config, const RunInputs& inputs);
 
 // The same checks, all of them, none stopping the others where they are independent; plus sizes for plan and dry run.
+// The platform is the caller's to add.
 Survey survey_run(Files& files, Device& device, const RunConfig& config, int threads);
 
 // Longest example of either set, in tokens: what workspaces are planned for.

@@ -72,7 +72,7 @@ class TrainingRun {
   bool writes_files() const { return rank_ == Rank{0}; }
   std::int64_t computing() const { return completed_ + 1; }
   TrainerState trainer_state() const {
-    return {completed_, best_eval_loss_, spec_.run_identity, platform_of(context_.device)};
+    return {completed_, best_eval_loss_, spec_.run_identity, context_.platform, recent_};
   }
 
   RankContext& context_;
@@ -95,6 +95,7 @@ class TrainingRun {
   std::int64_t completed_ = 0;  // optimizer steps
   std::int64_t saved_ = -1;     // step of the last durable checkpoint
   double best_eval_loss_ = 0;
+  std::vector<MetricsRecord> recent_;  // for whoever resumes: the launcher may not live to write these lines
   bool stop_agreed_ = false;
 };
 
@@ -121,6 +122,7 @@ Result<Done> TrainingRun::resume() {
   if (!restored) return restored.error();
   completed_ = restored->step;
   best_eval_loss_ = restored->best_eval_loss;
+  recent_ = std::move(restored->recent);
   if (Result<Done> uploaded = state_.upload(lanes_.first_stream()); !uploaded) return uploaded;
   Result<HotState> hot = HotState::open(spec_.hot_state_path(rank_), spec_.attempt.value, state_.views());
   if (!hot) return hot.error();
@@ -224,8 +226,10 @@ Result<Done> TrainingRun::step() {
   }
   ++completed_;
   if (Result<Done> downloaded = state_.download(lanes_.first_stream()); !downloaded) return downloaded;
+  const ReportStep report{completed_, loss, *norm, rate, tokens.all, seconds_between(began, context_.clock.now())};
+  remember(recent_, {report.step, false, loss, *norm, rate, report.tokens, report.seconds});
   hot_->save(state_.views(), trainer_state());
-  context_.report(ReportStep{completed_, loss, *norm, rate, tokens.all, seconds_between(began, context_.clock.now())});
+  context_.report(report);
   return Done{};
 }
 
@@ -280,7 +284,9 @@ Result<Done> TrainingRun::evaluate() {
   for (const Example& example : inputs_.examples.validation) tokens += example.supervised_count();
   const double loss = static_cast<double>((*total)[0]) / static_cast<double>(tokens);
   if (best_eval_loss_ == 0 || loss < best_eval_loss_) best_eval_loss_ = loss;
-  context_.report(ReportEvaluation{completed_, loss, tokens, seconds_between(began, context_.clock.now())});
+  const ReportEvaluation report{completed_, loss, tokens, seconds_between(began, context_.clock.now())};
+  remember(recent_, {report.step, true, loss, 0, 0, tokens, report.seconds});
+  context_.report(report);
   return Done{};
 }
 
@@ -309,8 +315,8 @@ Result<Done> TrainingRun::between_steps() {
 
 Result<TrainingOutcome> TrainingRun::run() {
   if (Result<Done> resumed = resume(); !resumed) return resumed.error();
-  context_.report(ReportStarted{context_.pid, platform_of(context_.device), context_.communicator.traits().version,
-                                steps_, completed_, state_.parameters(), parameters_of(model_.config())});
+  context_.report(ReportStarted{context_.pid, context_.platform, context_.communicator.traits().version, steps_,
+                                completed_, state_.parameters(), parameters_of(model_.config())});
   // What is due after a step may have been cut short before a resume at that step, so it is done again: both are
   // idempotent.
   if (Result<Done> done = between_steps(); !done) return done.error();

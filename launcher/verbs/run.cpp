@@ -33,22 +33,29 @@ std::string environment_or_empty(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-// What the directory says about the run before; empty in a new directory.
-Result<std::optional<PreviousRun>> previous_run(const std::string& directory) {
-  const std::optional<std::string> text = read_run(directory);
-  const std::optional<StoredStatus> status = read_status(directory);
-  if (!text || !status) return std::optional<PreviousRun>();
-  Result<RunRecord> record = run_record_from_json(*text);
-  if (!record) return record.error();
+// What the directory says about the run before; empty when it holds none.
+Result<std::optional<PreviousRun>> previous_run(const RunDirectory& directory) {
+  if (!holds_a_run(directory.path())) return std::optional<PreviousRun>();
+  const std::optional<std::string> text = read_run(directory.path());
+  const std::optional<StoredStatus> status = read_status(directory.path());
   PreviousRun previous;
-  previous.state = std::string(name_of(status->status.state));
-  previous.step = status->status.step;
-  previous.config = record->config;
-  previous.inputs_hash = record->inputs_hash;
-  previous.injected = record->injected;
+  if (text) {
+    Result<RunRecord> record = run_record_from_json(*text);
+    if (!record) return record.error();
+    previous.config = std::move(record->config);
+    previous.inputs_hash = record->inputs_hash;
+    previous.platform = record->platform;
+    previous.injected = record->injected;
+  } else {
+    previous.missing = "run.json";
+  }
+  if (!status) previous.missing += previous.missing.empty() ? "status.json" : " and status.json";
+  previous.state = std::string(name_of(status ? status->status.state : RunState::failed));
+  previous.step = status ? status->status.step : 0;
   // A verdict of an earlier attempt did not end the run: it was recovered from, or overridden since.
-  const std::optional<LastVerdict> verdict = last_verdict(directory);
-  if (verdict && verdict->attempt == status->status.attempt.value) {
+  const std::int32_t last_attempt = status ? status->status.attempt.value : directory.next_attempt().value - 1;
+  const std::optional<LastVerdict> verdict = last_verdict(directory.path());
+  if (verdict && verdict->attempt == last_attempt) {
     previous.last_verdict = verdict->kind;
     previous.last_verdict_retryable = verdict->retryable;
     previous.last_fix = verdict->fix;
@@ -110,16 +117,6 @@ ProcessSpec spec_of(const RunConfig& config, const PreflightOutcome& preflight, 
   return spec;
 }
 
-std::int64_t shared_memory_needed(const PreflightOutcome& preflight) {
-  constexpr std::int64_t ring_and_library =
-      6 << 20;  // a rank's flight recorder and its share of the MPI library's segments
-  std::int64_t bytes = 0;
-  for (const MemoryItem& item : preflight.survey.memory) {
-    if (item.name.find("shared memory") != std::string::npos) bytes += item.bytes;
-  }
-  return preflight.placement.world * (bytes + ring_and_library);
-}
-
 bool names_a_state(const std::string& resume) {
   return !resume.empty() && resume != "auto" && resume != "never" && resume != "force";
 }
@@ -136,7 +133,7 @@ Result<ResumeChoice> go_back_to(const ProcessSpec& spec, const std::string& want
   Result<std::vector<CatalogEntry>> catalog = list_checkpoints(files, spec.run_directory + "/checkpoints");
   if (!catalog) return choice;
   for (const CatalogEntry& entry : *catalog) {
-    if (entry.checkpoint.step <= choice->step) continue;
+    if (entry.checkpoint.step <= choice->state.step) continue;
     const fs::path aside = fs::path(spec.run_directory) / "previous" / fmt::format("abandoned-{}", utc_now());
     fs::create_directories(aside, error);
     fs::rename(entry.checkpoint.directory, aside / fs::path(entry.checkpoint.directory).filename(), error);
@@ -147,23 +144,53 @@ Result<ResumeChoice> go_back_to(const ProcessSpec& spec, const std::string& want
 // Attempts take the newest state of the run; until this command has made any, the one that the user named.
 class ResumeChooser {
  public:
-  ResumeChooser(ProcessSpec spec, std::optional<ResumeChoice> named, Progress& progress)
-      : spec_(std::move(spec)), named_(std::move(named)), progress_(progress) {}
+  ResumeChooser(ProcessSpec spec, std::optional<ResumeChoice> named, RunDirectory& directory, Progress& progress)
+      : spec_(std::move(spec)), named_(std::move(named)), directory_(directory), progress_(progress) {}
 
-  Result<std::string> operator()(Attempt) {
-    ResumeChoice choice = newest_state(files_, spec_);
-    if (named_ && choice.step <= named_->step) choice = *named_;
+  // Before anything is started. run_identity_changed when there are checkpoints, but only another run's: they are not
+  // written over. platform_changed when the newest state was made by another binary, BLAS or instruction set.
+  Result<Done> judge_first(const NewRun& now) {
+    first_ = choose({});
+    if (first_->resume_from.empty()) {
+      if (!first_->has_foreign) return Done{};
+      return Failure{FaultKind::run_identity_changed,
+                     "the checkpoints here belong to a run of another configuration or other data",
+                     spec_.run_directory + "/checkpoints", ""};
+    }
+    const std::string& made_by = first_->state.platform;
+    if (auto failure = judge_platform(made_by, now)) return *failure;
+    if (made_by == now.platform) return Done{};
+    const std::string change = fmt::format("from {} to {}", made_by, now.platform);
+    progress_.always_say("the same bits are not promised any more: the platform changes " + change);
+    return directory_.append_event("platform_changed", change, -1, directory_.next_attempt());
+  }
+
+  Result<std::string> operator()(const StartAttempt& attempt) {
+    const ResumeChoice choice = first_ ? *std::exchange(first_, std::nullopt) : choose(attempt.pass_over);
     for (const std::string& note : choice.passed_over) progress_.always_say(note);
     if (!choice.resume_from.empty()) {
-      progress_.say(fmt::format("resuming from step {} ({})", choice.step, choice.resume_from));
+      progress_.say(fmt::format("resuming from step {} ({})", choice.state.step, choice.resume_from));
+    } else if (!choice.passed_over.empty()) {
+      progress_.always_say("no usable state is left: the run begins anew");
     }
+    const Result<std::string> lost = directory_.restore_metrics(choice.state.step, choice.state.recent);
+    if (!lost || !lost->empty()) progress_.always_say(lost ? *lost : describe(lost.error()));
     return choice.resume_from;
   }
 
  private:
+  ResumeChoice choose(const std::vector<std::string>& damaged) {
+    ResumeChoice choice = newest_state(files_, spec_, damaged);
+    if (named_ && choice.state.step <= named_->state.step && !is_damaged(named_->resume_from, damaged))
+      choice = *named_;
+    return choice;
+  }
+
   PosixFiles files_;
   ProcessSpec spec_;
   std::optional<ResumeChoice> named_;
+  std::optional<ResumeChoice> first_;  // judged before the start, not yet used
+  RunDirectory& directory_;
   Progress& progress_;
 };
 
@@ -183,6 +210,16 @@ ShellOptions shell_options(const RunConfig& config, const ProcessSpec& spec, con
   return options;
 }
 
+// Where rings and hot state of the run lie, from now on ours.
+Result<std::string> state_directory(const RunDirectory& directory, const PreflightOutcome& preflight) {
+  const std::string base = environment_or_empty("FTL_STATE_DIR");
+  Result<std::string> place =
+      choose_state_place(look_at_state_places(base, directory.run_id(), preflight.placement.world),
+                         node_state_bytes(preflight.placement, preflight.survey));
+  if (!place) return place;
+  return claim_state_directory({*place, directory.run_id(), directory.path()});
+}
+
 Result<int> launch(const RunOptions& options, const ReadConfig& read, const PreflightOutcome& preflight,
                    std::vector<FaultSpec> faults) {
   const RunConfig& config = read.config;
@@ -190,11 +227,10 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
   Result<RunDirectory> opened = RunDirectory::open(config.output_dir);
   if (!opened) return opened.error();
   directory.emplace(std::move(*opened));
-  Result<std::optional<PreviousRun>> previous = previous_run(directory->path());
+  Result<std::optional<PreviousRun>> previous = previous_run(*directory);
   if (!previous && config.resume != "never") return previous.error();
-  const StartDecision decision = previous
-                                     ? decide_start(*previous, {config, preflight.survey.inputs_hash, options.inject})
-                                     : StartDecision{StartMode::start_over, "", {}};
+  const NewRun now{config, preflight.survey.inputs_hash, preflight.survey.platform, options.inject};
+  const StartDecision decision = previous ? decide_start(*previous, now) : StartDecision{StartMode::start_over, "", {}};
   Progress progress(
       {::isatty(STDOUT_FILENO) == 1, ::isatty(STDOUT_FILENO) == 1 && environment_or_empty("NO_COLOR").empty(),
        options.quiet, config.logging_steps},
@@ -210,9 +246,7 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
     if (!reopened) return reopened.error();
     directory.emplace(std::move(*reopened));
   }
-  reclaim_state(environment_or_empty("FTL_STATE_DIR"), false);
-  Result<std::string> state = claim_state_directory(
-      {environment_or_empty("FTL_STATE_DIR"), directory->run_id(), directory->path(), shared_memory_needed(preflight)});
+  Result<std::string> state = state_directory(*directory, preflight);
   if (!state) return state.error();
 
   const ProcessSpec spec = spec_of(config, preflight, *directory, *state);
@@ -222,11 +256,12 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
     if (!choice) return choice.error();
     named = std::move(*choice);
   }
+  ResumeChooser chooser(spec, std::move(named), *directory, progress);
+  if (Result<Done> usable = chooser.judge_first(now); !usable) return usable.error();
   const RunRecord record{
       config, preflight.placement, preflight.survey.inputs_hash, preflight.survey.platform, options.inject, utc_now()};
   if (Result<Done> written = directory->write_run(to_json(record)); !written) return written.error();
-  ResumeChooser chooser(spec, std::move(named), progress);
-  ShellCallbacks callbacks{[&chooser](Attempt attempt) { return chooser(attempt); }};
+  ShellCallbacks callbacks{[&chooser](const StartAttempt& attempt) { return chooser(attempt); }};
   const ShellOptions shell = shell_options(config, spec, preflight, still_to_fire(std::move(faults), directory->path()),
                                            directory->next_attempt());
   Result<int> code = run_shell(shell, callbacks, *directory, progress);
@@ -278,12 +313,15 @@ int run_run(const Arguments& arguments) {
   const RunConfig& config = read.read->config;
   Result<std::vector<FaultSpec>> faults = planted_faults(options, place(config, cores_of_machine()));
   if (!faults) return refuse(faults.error());
+  const bool only_shown = options.dry_run || config.backend == "fake";
+  // Room that dead runs hold is not missing.
+  if (!only_shown) reclaim_state(environment_or_empty("FTL_STATE_DIR"), false, run_id_in(config.output_dir));
   const PreflightOutcome preflight = run_preflight(config);
   if (preflight.exit_code != 0) {
     refuse(preflight.found.failures);
     return preflight.exit_code;
   }
-  if (options.dry_run || config.backend == "fake") return print_dry_run(*read.read, preflight, options.json);
+  if (only_shown) return print_dry_run(*read.read, preflight, options.json);
   if (!options.quiet) announce(*read.read, preflight);
   Result<int> code = launch(options, *read.read, preflight, std::move(*faults));
   return code ? *code : refuse(code.error());

@@ -1,16 +1,22 @@
 #include "launcher/verbs/run_options.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include <fmt/format.h>
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include "configs/named_path.h"
+#include "launcher/run_directory.h"
 #include "launcher/run_directory_state.h"
+#include "launcher/run_files.h"
 #include "launcher/verbs/isolation.h"
+#include "trainer/platform.h"
 #include "trainer/run_inputs.h"
 
 namespace ftl {
@@ -42,19 +48,33 @@ std::int64_t memory_available() {
   return 0;
 }
 
-// Where node-local state goes: FTL_STATE_DIR, else shared memory.
-std::string state_base() {
-  const char* chosen = std::getenv("FTL_STATE_DIR");
-  return chosen != nullptr && *chosen != '\0' ? chosen : "/dev/shm";
-}
-
-// Free bytes where `path` is or will be; 0 when not known.
-std::int64_t free_bytes(fs::path path) {
+// What is there already of `path`: itself, or the nearest directory above it.
+fs::path existing_part(fs::path path) {
   std::error_code error;
   path = fs::absolute(path, error);
   while (!path.empty() && !fs::exists(path, error) && path.has_relative_path()) path = path.parent_path();
-  const fs::space_info space = fs::space(path, error);
+  return path;
+}
+
+// Free bytes where `path` is or will be; 0 when not known.
+std::int64_t free_bytes(const fs::path& path) {
+  std::error_code error;
+  const fs::space_info space = fs::space(existing_part(path), error);
   return error ? 0 : static_cast<std::int64_t>(space.available);
+}
+
+// Proved, not asked: a network file system may refuse what the permissions allow. What the proof makes it takes away.
+std::optional<Failure> why_not_writable(const std::string& output_dir) {
+  const std::string there = existing_part(output_dir).string();
+  std::error_code error;
+  if (!fs::is_directory(there, error)) {
+    return Failure{FaultKind::usage_error, "output_dir cannot be made: " + there + " is no directory", output_dir,
+                   "choose another directory with --output-dir"};
+  }
+  std::string probe = there + "/.ftl-probe-XXXXXX";
+  if (::mkdtemp(probe.data()) == nullptr) return storage_failure(there, errno);
+  ::rmdir(probe.c_str());
+  return std::nullopt;
 }
 
 }  // namespace
@@ -128,19 +148,21 @@ int cores_of_machine() { return static_cast<int>(std::max(1U, std::thread::hardw
 MachineFacts look_at_machine(const RunConfig& config) {
   MachineFacts machine;
   std::error_code error;
-  if (!fs::is_directory(config.model_name_or_path, error)) machine.missing_files.push_back(config.model_name_or_path);
-  if (!config.tokenizer_name_or_path.empty() && !fs::exists(config.tokenizer_name_or_path, error)) {
-    machine.missing_files.push_back(config.tokenizer_name_or_path);
-  }
-  for (const DatasetConfig& dataset : config.datasets) {
-    if (!fs::is_regular_file(dataset.path, error)) machine.missing_files.push_back(dataset.path);
-  }
+  const auto note = [&machine](std::optional<Failure> failure) {
+    if (failure) machine.paths.push_back(std::move(*failure));
+  };
+  note(why_not_a_directory(config.model_name_or_path));
+  const std::string& tokenizer = config.tokenizer_name_or_path;
+  if (!tokenizer.empty() && !fs::is_directory(tokenizer, error)) note(why_not_a_file(tokenizer));
+  for (const DatasetConfig& dataset : config.datasets) note(why_not_a_file(dataset.path));
+  note(why_not_writable(config.output_dir));
   machine.mpirun_found = on_path("mpirun");
   machine.mpi_backend_found = fs::exists(fs::path(binary_directory()).parent_path() / "lib" / "libftl_mpi.so", error);
   machine.cores = cores_of_machine();
   machine.memory_available = memory_available();
-  machine.state_directory = state_base();
-  machine.state_free = free_bytes(machine.state_directory);
+  const char* state_base = std::getenv("FTL_STATE_DIR");
+  machine.state_places = look_at_state_places(state_base != nullptr ? state_base : "", run_id_in(config.output_dir),
+                                              place(config, machine.cores).world);
   machine.output_free = free_bytes(config.output_dir);
   return machine;
 }
@@ -160,6 +182,11 @@ PreflightOutcome run_preflight(const RunConfig& config) {
     Survey survey;
     if (device) {
       survey = survey_run(files, **device, config, machine.cores);
+      Result<std::string> platform = platform_of(files, **device, binary_directory() + "/fttrain");
+      if (platform)
+        survey.platform = std::move(*platform);
+      else
+        survey.failures.push_back(platform.error());
     } else {
       survey.failures.push_back(device.error());
     }

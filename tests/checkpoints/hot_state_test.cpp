@@ -72,6 +72,27 @@ TEST(HotState, OutlivesItsOwnerAndTheNextAttemptGoesOn) {
   EXPECT_TRUE(reads_exactly(path, 2));
 }
 
+TEST(HotState, KeepsTheNewestRecordsOfTheRun) {
+  const FreshDirectory directory;
+  const std::string path = directory / "hot";
+  HotState hot = open(path, 1);
+  SomeTensors tensors(1, 5);
+  TrainerState state = state_of(200);
+  for (std::int64_t step = 1; step <= 200; ++step)
+    remember(state.recent, {step, false, 0.5 * double(step), 1, 2, 3, 4});
+  remember(state.recent, {200, true, 0.25, 0, 0, 9, 1});
+  remember(state.recent, {200, true, 0.25, 0, 0, 9, 1});  // evaluated once more after a resume
+  hot.save(tensors.views(), state);
+  const Result<std::optional<TrainerState>> found = inspect_hot_state(path);
+  ASSERT_TRUE(found && *found);
+  const std::vector<MetricsRecord>& recent = (*found)->recent;
+  ASSERT_EQ(recent.size(), recent_records_at_most);
+  EXPECT_TRUE(recent.back().evaluation);
+  EXPECT_EQ(recent[recent.size() - 2].step, 200);
+  EXPECT_EQ(recent[recent.size() - 2].loss, 100);
+  EXPECT_EQ(recent.front().step, 200 - static_cast<std::int64_t>(recent_records_at_most) + 2);
+}
+
 TEST(HotState, AnOlderAttemptWritesNothing) {
   const FreshDirectory directory;
   const std::string path = directory / "hot";

@@ -1,7 +1,7 @@
 // A rank without arithmetic, for tests of everything around a rank: it opens its ring, reports, makes steps, and
 // misbehaves as its arguments say.
 //   dummy_rank --spec FILE [--steps N] [--step-ms MS] [--flood LINES] [--fork-child] [--exit CODE] [--ignore-sigterm]
-//   --rank K
+//   [--damaged-state] --rank K
 #include <unistd.h>
 
 #include <csignal>
@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
   std::string spec_path;
   long steps = 1'000'000, step_ms = 20, flood = 0;
   int rank = 0, exit_code = 0;
-  bool forks = false, ignores = false;
+  bool forks = false, ignores = false, finds_damage = false;
   for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];
     const auto next = [&] { return i + 1 < argc ? argv[++i] : ""; };
@@ -51,6 +51,8 @@ int main(int argc, char** argv) {
       forks = true;
     else if (name == "--ignore-sigterm")
       ignores = true;
+    else if (name == "--damaged-state")
+      finds_damage = true;
     else
       return 64;
   }
@@ -71,6 +73,12 @@ int main(int argc, char** argv) {
   ftl::SystemClock clock;
   auto ring = ftl::FlightRecorder::create(spec->ring_path(ftl::Rank{rank}), ftl::Rank{rank}, spec->attempt);
   if (!ring) return 67;
+  if (finds_damage && spec->attempt == ftl::Attempt{1}) {
+    report(ftl::ReportFailure{
+        {ftl::FaultKind::checkpoint_corrupt, "a tensor is missing", spec->resume_from + "/optimizer.safetensors", ""},
+        0});
+    return 4;
+  }
   ftl::ReportStarted started;
   started.pid = static_cast<int>(::getpid());
   started.steps = steps;

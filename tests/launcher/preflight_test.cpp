@@ -52,8 +52,11 @@ const Case cases[] = {
        c.nodes = 2;
      },
      FaultKind::usage_error, 2, "2 are asked for"},
-    {"missing_file", [](auto&, auto& m, auto&) { m.missing_files = {"data.jsonl"}; }, FaultKind::file_not_found, 2,
-     "data.jsonl"},
+    {"missing_file",
+     [](auto&, auto& m, auto&) {
+       m.paths = {{FaultKind::file_not_found, "there is no data.jsonl", "data.jsonl", ""}};
+     },
+     FaultKind::file_not_found, 2, "data.jsonl"},
     {"more_ranks_than_sequences", [](auto& c, auto&, auto&) { c.nodes = 9; }, FaultKind::batch_not_divisible, 3,
      "9 ranks"},
     {"no_mpirun",
@@ -62,8 +65,11 @@ const Case cases[] = {
        m.mpirun_found = false;
      },
      FaultKind::backend_unavailable, 3, "mpirun"},
-    {"small_shared_memory", [](auto&, auto& m, auto&) { m.state_free = 1 << 20; }, FaultKind::node_state_too_small, 3,
-     "1 MiB are free"},
+    {"small_shared_memory",
+     [](auto&, auto& m, auto&) {
+       m.state_places = {{"/shm", 1 << 20, 0}, {"/tmp", 2 << 20, 0}};
+     },
+     FaultKind::node_state_too_small, 3, "needs 6315456 bytes: /shm has 1048576 free, /tmp has 2097152 free"},
     {"full_disk", [](auto&, auto& m, auto&) { m.output_free = 10; }, FaultKind::storage_full, 3, "0 MiB are free"},
     {"the_surveys_own",
      [](auto&, auto&, auto& s) {
@@ -78,6 +84,12 @@ TEST(Preflight, FindsNothingWrongWithTheDefaults) {
   const RunConfig config;
   EXPECT_TRUE(judge_configuration(config, {}).empty());
   EXPECT_TRUE(judge_fit(config, place(config, 2), good_survey(), {}).failures.empty());
+}
+
+TEST(Preflight, IsContentWithTheSecondPlaceForNodeLocalStateAsTheRunIs) {
+  MachineFacts machine;
+  machine.state_places = {{"/shm", 1 << 20, 0}, {"/tmp", 1 << 30, 0}};
+  EXPECT_TRUE(judge_fit({}, place({}, 2), good_survey(), machine).failures.empty());
 }
 
 TEST(Preflight, DividesTheCoresOfTheMachineAmongAllRanksOfAllLogicalNodes) {

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,7 +10,9 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <thread>
 
+#include "launcher/engines/process_table.h"
 #include "launcher/run_directory.h"
 #include "launcher/run_directory_state.h"
 
@@ -35,6 +39,11 @@ class RunDirectoryTest : public ::testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
   void write(const std::string& name, const std::string& text) const { std::ofstream(path + "/" + name) << text; }
+
+  static void write_owner(const std::string& state) {
+    const auto self = process_stat(::getpid());
+    std::ofstream(state + "/owner.json") << "{\"pid\":" << ::getpid() << ",\"start\":" << self->start_ticks << "}";
+  }
 
   // In a process of its own, which then dies without cleaning up.
   template <class Act>
@@ -120,7 +129,7 @@ TEST_F(RunDirectoryTest, AResumeDropsStepsBeyondTheRestoredOne) {
     ASSERT_TRUE(directory->append_step(report));
   }
   ASSERT_TRUE(directory->append_evaluation({5, 1.25, 100, 0.1}));
-  ASSERT_TRUE(directory->drop_steps_beyond(3));
+  ASSERT_TRUE(directory->restore_metrics(3, {}));
   const std::string metrics = text_of("metrics.jsonl");
   EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 3);
   EXPECT_THAT(metrics, HasSubstr("\"step\":3"));
@@ -181,9 +190,42 @@ TEST_F(RunDirectoryTest, FiredFaultsAreRemembered) {
   EXPECT_THAT(fired_faults(path), ElementsAre("fault=sigkill,rank=1,step=5"));
 }
 
+TEST_F(RunDirectoryTest, ARunThatBeginsHasAnIdOfItsOwn) {
+  std::string id;
+  {
+    auto directory = RunDirectory::open(path);
+    id = directory->run_id();
+    ASSERT_TRUE(directory->write_run("{}"));
+    ASSERT_TRUE(directory->append_engine_log(Attempt{1}, "hello"));
+  }
+  EXPECT_EQ(run_id_in(path), id);
+  for (const auto& entry : fs::directory_iterator(path)) {  // rm -rf out/*: what begins with a dot stays
+    if (!entry.path().filename().string().starts_with(".")) fs::remove_all(entry.path());
+  }
+  EXPECT_FALSE(holds_a_run(path));
+  EXPECT_EQ(run_id_in(path), "");
+  EXPECT_NE(RunDirectory::open(path)->run_id(), id);
+}
+
+TEST_F(RunDirectoryTest, AnyOneTraceOfARunKeepsItsIdAndItsCountOfAttempts) {
+  for (const char* trace : {"checkpoints/step-4", "logs/attempt-7", "flight/attempt-7"}) {
+    std::string id;
+    { id = RunDirectory::open(path)->run_id(); }
+    fs::create_directories(path + "/" + trace);
+    const auto directory = RunDirectory::open(path);
+    EXPECT_EQ(directory->run_id(), id) << trace;
+    EXPECT_EQ(directory->next_attempt(), Attempt{trace[0] == 'c' ? 1 : 8}) << trace;
+    fs::remove_all(path + "/" + trace);
+  }
+}
+
 TEST_F(RunDirectoryTest, TheRunIdStaysButNotInACopy) {
   std::string id;
-  { id = RunDirectory::open(path)->run_id(); }
+  {
+    auto directory = RunDirectory::open(path);
+    id = directory->run_id();
+    ASSERT_TRUE(directory->write_run("{}"));
+  }
   EXPECT_THAT(id, SizeIs(16));
   { EXPECT_EQ(RunDirectory::open(path)->run_id(), id); }
   fs::copy(path, root + "/copy", fs::copy_options::recursive);
@@ -213,7 +255,7 @@ TEST_F(RunDirectoryTest, ReadersSurviveGarbage) {
 TEST_F(RunDirectoryTest, StateOfDeadRunsIsReclaimedAndThatOfLivingOnesIsNot) {
   const std::string base = root + "/shm";
   fs::create_directories(base);
-  const auto living = claim_state_directory({base, "living", root + "/gone", 0});
+  const auto living = claim_state_directory({base, "living", root + "/gone"});
   ASSERT_TRUE(living) << living.error().what;
   EXPECT_EQ(fs::status(*living).permissions(), fs::perms::owner_all);
   ASSERT_TRUE(prepare_attempt(*living, Attempt{1}));
@@ -221,36 +263,78 @@ TEST_F(RunDirectoryTest, StateOfDeadRunsIsReclaimedAndThatOfLivingOnesIsNot) {
   EXPECT_FALSE(fs::exists(*living + "/attempt-1"));
   EXPECT_TRUE(fs::exists(*living + "/attempt-2"));
   dead_process([&] {
-    const auto dead = claim_state_directory({base, "dead", root + "/gone", 0});
+    const auto dead = claim_state_directory({base, "dead", root + "/gone"});
     if (dead) (void)prepare_attempt(*dead, Attempt{1});
   });
   dead_process([&] {  // its launcher was killed in the middle: it may be resumed from its hot state
     auto directory = RunDirectory::open(path);
-    if (directory) (void)directory->write_status(running_at(5));
-    const auto dead = claim_state_directory({base, "resumable", path, 0});
+    if (directory) (void)directory->write_run("{}");
+    const auto dead = claim_state_directory({base, directory->run_id(), path});
     if (dead) (void)prepare_attempt(*dead, Attempt{1});
   });
   const std::string home = fs::path(*living).parent_path().string();
+  const std::string resumable = home + "/" + run_id_in(path);
   (void)reclaim_state(base, false);
   EXPECT_TRUE(fs::exists(*living + "/attempt-2"));
   EXPECT_FALSE(fs::exists(home + "/dead"));
-  EXPECT_TRUE(fs::exists(home + "/resumable/hot"));
-  EXPECT_FALSE(fs::exists(home + "/resumable/attempt-1"));
-  EXPECT_THAT(reclaim_state(base, true), ElementsAre(home + "/resumable"));
+  EXPECT_TRUE(fs::exists(resumable + "/hot")) << "without its status.json a run is one that was interrupted";
+  EXPECT_FALSE(fs::exists(resumable + "/attempt-1"));
+  fs::remove(path + "/run.json");
+  EXPECT_THAT(reclaim_state(base, false, fs::path(resumable).filename()), IsEmpty());
+  EXPECT_THAT(reclaim_state(base, false), ElementsAre(resumable)) << "the directory was emptied: nobody can use it";
+}
+
+TEST_F(RunDirectoryTest, StateThatIsBeingClaimedIsNotReclaimed) {
+  const std::string base = root + "/shm";
+  const auto first = claim_state_directory({base, "first", path});
+  ASSERT_TRUE(first);
+  const std::string home = fs::path(*first).parent_path().string();
+  const int claiming = ::open(home.c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::flock(claiming, LOCK_EX), 0);  // as a launcher between making its directory and marking it
+  fs::create_directories(home + "/just-made");
+  std::thread other([&] { reclaim_state(base, true); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_TRUE(fs::exists(home + "/just-made"));
+  write_owner(home + "/just-made");
+  ::close(claiming);
+  other.join();
+  EXPECT_TRUE(fs::exists(home + "/just-made/owner.json"));
+}
+
+TEST_F(RunDirectoryTest, StateGoesToTheFirstPlaceWithRoomAndWhatTheRunHoldsThereCounts) {
+  const StatePlace full{"/shm", 10, 0}, roomy{"/tmp", 1000, 0}, ours{"/shm", 10, 95}, barred{"/shm", -1, 0};
+  EXPECT_EQ(*choose_state_place({full, roomy}, 5), "/shm");
+  EXPECT_EQ(*choose_state_place({full, roomy}, 100), "/tmp");
+  EXPECT_EQ(*choose_state_place({ours, roomy}, 100), "/shm");
+  EXPECT_EQ(*choose_state_place({barred, roomy}, 0), "/tmp");
+}
+
+TEST_F(RunDirectoryTest, WhatARunHoldsIsTheHotStateOfItsRanksAndItsOldAttempts) {
+  const std::string base = root + "/shm";
+  EXPECT_GT(look_at_state_places(base, "run", 1).at(0).free, 0)
+      << "a place that is not yet made is judged by its parent";
+  const auto state = claim_state_directory({base, "run", path});
+  ASSERT_TRUE(state && prepare_attempt(*state, Attempt{1}));
+  EXPECT_EQ(look_at_state_places(base, "run", 2).at(0).held, 0);
+  std::ofstream(*state + "/hot/rank-1.state") << std::string(8192, 'x') << std::flush;
+  std::ofstream(*state + "/attempt-1/rank-0.ring") << std::string(4096, 'x') << std::flush;
+  EXPECT_GE(look_at_state_places(base, "run", 2).at(0).held, 8192 + 4096);
+  EXPECT_LT(look_at_state_places(base, "run", 1).at(0).held, 8192) << "rank 1 is no rank of a world of one";
 }
 
 TEST_F(RunDirectoryTest, StateThatDoesNotFitIsRefusedWithBothNumbers) {
-  const auto claimed = claim_state_directory({root, "run", path, std::int64_t{1} << 60});
-  ASSERT_FALSE(claimed);
-  EXPECT_EQ(claimed.error().kind, FaultKind::node_state_too_small);
-  EXPECT_THAT(claimed.error().what, HasSubstr("needs 1152921504606846976 bytes"));
+  const auto chosen = choose_state_place({{"/shm", 64, 7}, {"/tmp", -1, 0}}, std::int64_t{1} << 60);
+  ASSERT_FALSE(chosen);
+  EXPECT_EQ(chosen.error().kind, FaultKind::node_state_too_small);
+  EXPECT_THAT(chosen.error().what, HasSubstr("needs 1152921504606846976 bytes: /shm has 64 free and 7 of this run, "
+                                             "/tmp cannot be written"));
 }
 
 TEST_F(RunDirectoryTest, StateBehindALinkIsRefused) {
   fs::create_directories(root + "/elsewhere");
   fs::create_directories(root + "/shm");
   fs::create_directory_symlink(root + "/elsewhere", root + "/shm/ftl-" + std::to_string(::getuid()));
-  EXPECT_FALSE(claim_state_directory({root + "/shm", "run", path, 0}));
+  EXPECT_FALSE(claim_state_directory({root + "/shm", "run", path}));
 }
 
 }  // namespace

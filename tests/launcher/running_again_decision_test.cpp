@@ -13,6 +13,7 @@ struct Story {
   NewRun now;
   Story() {
     previous.step = 7;
+    previous.config = RunConfig{};
     previous.inputs_hash = now.inputs_hash = "abc";
   }
   Story& ended(const char* state) {
@@ -70,6 +71,39 @@ TEST(RunningAgain, RefusesAnotherIdentityUnlessToldToStartOver) {
   EXPECT_THAT(story.decision().failure->what, testing::HasSubstr("learning_rate"));
   story.now.config.resume = "never";
   EXPECT_EQ(story.decision().mode, StartMode::start_over);
+}
+
+TEST(RunningAgain, GoesOnWhenOneOfTheRunsOwnFilesIsMissing) {
+  Story story;
+  story.ended("failed");
+  story.previous.missing = "run.json";
+  story.previous.config.reset();
+  story.previous.inputs_hash.clear();
+  const StartDecision decision = story.decision();
+  EXPECT_EQ(decision.mode, StartMode::resume);
+  EXPECT_THAT(decision.message, testing::HasSubstr("run.json"));
+  story.by(FaultKind::collective_mismatch, false);
+  EXPECT_EQ(story.decision().mode, StartMode::resume) << "what changed since cannot be told";
+}
+
+TEST(RunningAgain, RefusesAnotherPlatformWithBothNamedUnlessForced) {
+  NewRun now;
+  now.platform = "OpenBLAS, avx2, fttrain 1";
+  EXPECT_FALSE(judge_platform("OpenBLAS, avx2, fttrain 1", now));
+  const auto refused = judge_platform("OpenBLAS, avx2, fttrain 2", now);
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->kind, FaultKind::platform_changed);
+  EXPECT_EQ(exit_code(refused->kind), 3);
+  EXPECT_THAT(refused->what, testing::AllOf(testing::HasSubstr("fttrain 1"), testing::HasSubstr("fttrain 2")));
+  EXPECT_THAT(refused->fix, testing::HasSubstr("--resume force"));
+  now.config.resume = "force";
+  EXPECT_FALSE(judge_platform("OpenBLAS, avx2, fttrain 2", now));
+}
+
+TEST(RunningAgain, CountsAnotherBinaryAsAChangeAfterAVerdict) {
+  Story story;
+  story.by(FaultKind::collective_mismatch, false).now.platform = "a mended binary";
+  EXPECT_EQ(story.decision().mode, StartMode::resume);
 }
 
 TEST(RunningAgain, RefusesOtherDataUnderTheSameName) {

@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "launcher/engines/process_table.h"
@@ -40,7 +41,7 @@ class Run : public ::testing::Test {
     auto directory = RunDirectory::open(root + "/out");
     if (!directory) return 101;
     fs::create_directories(root + "/shm");
-    const auto state = claim_state_directory({root + "/shm", directory->run_id(), directory->path(), 0});
+    const auto state = claim_state_directory({root + "/shm", directory->run_id(), directory->path()});
     if (!state) return 102;
     ShellOptions options;
     options.supervisor.world = WorldSize{world};
@@ -54,7 +55,11 @@ class Run : public ::testing::Test {
     options.rank_program = {FTL_BINARY_DIR "/tests/dummy_rank"};
     options.rank_program.insert(options.rank_program.end(), arguments.begin(), arguments.end());
     ShellCallbacks callbacks;
-    callbacks.choose_resume = [](Attempt) -> Result<std::string> { return std::string(); };
+    callbacks.choose_resume = [this](const StartAttempt& attempt) -> Result<std::string> {
+      std::ofstream file(root + "/passed_over-" + std::to_string(attempt.attempt.value));
+      for (const std::string& damaged : attempt.pass_over) file << damaged << '\n';
+      return std::string("checkpoints/step-8");
+    };
     Progress progress({}, stdout);
     const auto code = run_shell(options, callbacks, *directory, progress);
     return code ? *code : 103;
@@ -132,6 +137,12 @@ TEST_F(Run, StartsAnotherAttemptWhenARankIsKilled) {
   EXPECT_EQ(exit_code_of(launcher), 5);
   EXPECT_THAT(text_of("verdicts/1.json"), HasSubstr("rank_killed"));
   EXPECT_THAT(text_of("events.jsonl"), HasSubstr("attempt_started"));
+}
+
+TEST_F(Run, TellsTheNextAttemptWhichStateTheRanksFoundDamaged) {
+  EXPECT_EQ(exit_code_of(launch(1, {"--steps", "2", "--step-ms", "5", "--damaged-state"})), 0);
+  EXPECT_EQ(read_small_file(root + "/passed_over-1").value_or("none"), "");
+  EXPECT_EQ(read_small_file(root + "/passed_over-2").value_or("none"), "checkpoints/step-8/optimizer.safetensors\n");
 }
 
 TEST_F(Run, LeavesNothingWhenItsLauncherIsKilled) {

@@ -99,7 +99,6 @@ Command::Command(fs::path working_directory, std::vector<std::string> argv, std:
   const std::string stem = "command-" + std::to_string(++number);
   out_ = working_directory / (stem + ".out");
   err_ = working_directory / (stem + ".err");
-  argv.insert(argv.begin(), launcher_binary().string());
   pid_ =
       spawn(working_directory, std::move(argv),
             environment_with({std::string(test_marker_variable) + "=" + marker_, "FTL_STATE_DIR=" + state_directory}),
@@ -151,7 +150,7 @@ CommandResult Command::wait(Milliseconds limit) {
   return result;
 }
 
-RunSite::RunSite() : directory_(fresh_directory()), marker_(unique_marker(directory_)) {
+RunSite::RunSite() : directory_(fresh_directory()), program_(launcher_binary()), marker_(unique_marker(directory_)) {
   std::error_code error;
   const fs::path shared_memory = fs::is_directory("/dev/shm", error) ? fs::path("/dev/shm") : directory_;
   state_directory_ = shared_memory / (marker_ + "-state");
@@ -200,14 +199,24 @@ void RunSite::configure(const std::string& key, const std::string& value) {
   write_config();
 }
 
+void RunSite::use_a_copy_of_the_binaries() {
+  const fs::path built = launcher_binary().parent_path().parent_path(), copy = directory_ / "copy";
+  fs::create_directories(copy / "bin");
+  for (const char* program : {"ftlaunch", "fttrain", "ftkeeper"})
+    fs::copy_file(built / "bin" / program, copy / "bin" / program);
+  fs::copy(built / "lib", copy / "lib", fs::copy_options::recursive);
+  program_ = copy / "bin" / "ftlaunch";
+}
+
 Command RunSite::start(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {"--config", config().string()});
+  arguments.insert(arguments.begin(), {program_.string(), "--config", config().string()});
   return Command(directory_, std::move(arguments), marker_, state_directory_.string());
 }
 
 CommandResult RunSite::run(std::vector<std::string> arguments) { return start(std::move(arguments)).wait(); }
 
 CommandResult RunSite::verb(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), program_.string());
   return Command(directory_, std::move(arguments), marker_, state_directory_.string()).wait();
 }
 
@@ -242,6 +251,14 @@ std::vector<Json> RunSite::verdicts() const {
     if (!fs::exists(file, error)) return all;
     all.push_back(Json::parse(read_text(file), nullptr, false));
   }
+}
+
+std::vector<std::int64_t> RunSite::logged_evaluations() const {
+  std::vector<std::int64_t> steps;
+  for (const Json& line : metrics()) {
+    if (line.contains("eval_loss")) steps.push_back(line.value("step", std::int64_t{-1}));
+  }
+  return steps;
 }
 
 std::vector<std::int64_t> RunSite::logged_steps() const {
@@ -318,6 +335,7 @@ void expect_undisturbed_result(RunSite& site, const CommandResult& result) {
   std::vector<std::int64_t> every_step(static_cast<std::size_t>(steps_of_tiny_run));
   std::iota(every_step.begin(), every_step.end(), 1);
   EXPECT_EQ(site.logged_steps(), every_step);
+  EXPECT_EQ(site.logged_evaluations(), (std::vector<std::int64_t>{0, steps_of_tiny_run}));
   EXPECT_TRUE(undisturbed_adapter().complete());
   EXPECT_EQ(site.adapter(), undisturbed_adapter());
   EXPECT_EQ(site.status_file().value("state", ""), "finished");

@@ -34,6 +34,7 @@ void PrintTo(const CommandResult& result, std::ostream* stream);  // what Google
 // A started ftlaunch. It has its own process group, like a job of a shell.
 class Command {
  public:
+  // argv[0]: the program.
   Command(std::filesystem::path working_directory, std::vector<std::string> argv, std::string marker,
           std::string state_directory);
   Command(Command&& other) noexcept;
@@ -75,6 +76,9 @@ class RunSite {
   // Adds or replaces top-level keys of config.yaml, as YAML text.
   void configure(const std::string& key, const std::string& value);
 
+  // From now on commands are those of <directory>/copy/bin: the same bytes under another name and date.
+  void use_a_copy_of_the_binaries();
+
   Command start(std::vector<std::string> arguments);       // ftlaunch --config config.yaml ARGUMENTS
   CommandResult run(std::vector<std::string> arguments);   // started and waited for
   CommandResult verb(std::vector<std::string> arguments);  // ftlaunch ARGUMENTS
@@ -87,7 +91,8 @@ class RunSite {
   std::vector<Json> metrics() const { return json_lines("metrics.jsonl"); }
   std::vector<Json> events() const { return json_lines("events.jsonl"); }
   std::vector<std::int64_t> logged_steps() const;  // of metrics.jsonl, evaluation lines left out
-  std::int64_t last_step() const;                  // 0: none yet
+  std::vector<std::int64_t> logged_evaluations() const;
+  std::int64_t last_step() const;  // 0: none yet
 
   std::vector<MarkedProcess> processes() const { return marked_processes(marker_); }
   std::vector<MarkedProcess> left() const { return left_after(marker_, std::chrono::seconds(5)); }
@@ -107,6 +112,7 @@ class RunSite {
 
   std::filesystem::path directory_;
   std::filesystem::path state_directory_;
+  std::filesystem::path program_;  // ftlaunch
   std::string marker_;
   std::vector<std::pair<std::string, std::string>> keys_;
 };
@@ -123,7 +129,7 @@ struct ExpectedVerdict {
   std::string action;
 };
 void expect_verdict(const Json& verdict, const ExpectedVerdict& expected);
-// Exit code 0, the undisturbed bytes, every step logged exactly once, nothing left of it.
+// Exit code 0, the undisturbed bytes, every step and evaluation logged exactly once, nothing left of it.
 void expect_undisturbed_result(RunSite& site, const CommandResult& result);
 
 bool have_mpirun();

@@ -1,6 +1,7 @@
 // kill -9 of what is not a rank: the launcher, a keeper, mpirun. No process of the run is left after five seconds, and
 // the run comes to the same bytes, by itself or by the same command.
 #include <csignal>
+#include <thread>
 
 #include "tests/multiprocess/launched_run.h"
 
@@ -39,6 +40,22 @@ TEST_P(KilledLauncher, WhileRanksAreStartingLeavesNothingBehindEither) {
   command.wait();
   const std::vector<MarkedProcess> left = site.left();
   EXPECT_TRUE(left.empty()) << describe(left);
+  expect_undisturbed_result(site, site.run(GetParam().arguments));
+}
+
+TEST_P(KilledLauncher, ThatWasBehindItsRanksLosesNoLineOfTheMetrics) {
+  FTL_REQUIRE_MPIRUN();
+  undisturbed_adapter();
+  RunSite site;
+  Command command = site.start(GetParam().arguments);
+  ASSERT_TRUE(site.wait_for_step(2)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
+  command.send(SIGSTOP);  // it hears nothing more, while the ranks go on
+  const std::int64_t heard = site.last_step();
+  std::this_thread::sleep_for(Milliseconds(500));
+  command.send(SIGKILL);
+  command.wait();
+  EXPECT_TRUE(site.left().empty());
+  EXPECT_LE(site.last_step(), heard + 1);
   expect_undisturbed_result(site, site.run(GetParam().arguments));
 }
 

@@ -61,6 +61,20 @@ TEST_F(AFinishedRun, RefusesOtherContentsOfTheSameDataFile) {
   EXPECT_NE(again.err.find("run_identity_changed"), std::string::npos) << again.err;
 }
 
+TEST_F(AFinishedRun, RefusesOtherWeightsOfTheSameNamesAndShapes) {
+  const fs::path model = site_.directory() / "model";
+  write_tiny_model(model);
+  site_.configure("model_name_or_path", model.string());
+  site_.configure("output_dir", "other");
+  ASSERT_EQ(site_.run({}).exit_code, 0);
+  std::string weights = read_text(model / "model.safetensors");
+  weights.back() = static_cast<char>(weights.back() ^ 1);
+  write_text(model / "model.safetensors", weights);
+  const CommandResult again = site_.run({});
+  EXPECT_EQ(again.exit_code, 3) << ::testing::PrintToString(again);
+  EXPECT_NE(again.err.find("run_identity_changed"), std::string::npos) << again.err;
+}
+
 TEST_F(AFinishedRun, IsMadeAnewWhenToldNeverToResume) {
   const CommandResult again = site_.run({"--resume", "never"});
   EXPECT_NE(fs::last_write_time(weights()), written_);
@@ -71,6 +85,78 @@ TEST_F(AFinishedRun, MayChangeAFreeKey) {
   const CommandResult again = site_.run({"--set", "logging_steps=3"});
   EXPECT_EQ(again.exit_code, 0) << ::testing::PrintToString(again);
   expect_untouched();
+}
+
+// Ended by kill -9 after a durable checkpoint.
+class AnInterruptedRun : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    undisturbed_adapter();
+    Command command = site_.start({});
+    ASSERT_TRUE(site_.wait_for_step(6)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
+    command.send(SIGKILL);
+    command.wait();
+    ASSERT_TRUE(site_.left().empty());
+  }
+  RunSite site_;
+};
+
+TEST_F(AnInterruptedRun, GoesOnWithoutItsStatusFile) {
+  fs::remove(site_.output() / "status.json");
+  const CommandResult again = site_.run({});
+  EXPECT_NE(again.out.find("status.json"), std::string::npos) << again.out;
+  EXPECT_NE(again.out.find("resuming from step"), std::string::npos) << again.out;
+  expect_undisturbed_result(site_, again);
+}
+
+TEST_F(AnInterruptedRun, GoesOnFromItsCheckpointWhenOnlyThatIsLeft) {
+  for (const auto& entry : fs::directory_iterator(site_.output())) {
+    if (entry.path().filename() != "checkpoints") fs::remove_all(entry.path());
+  }
+  const CommandResult again = site_.run({});
+  EXPECT_NE(again.out.find("resuming from step 5"), std::string::npos) << again.out;
+  expect_undisturbed_result(site_, again);
+}
+
+TEST_F(AnInterruptedRun, WhoseRecordIsGoneIsNotWrittenOverByAnother) {
+  fs::remove(site_.output() / "run.json");
+  const CommandResult another = site_.run({"--set", "learning_rate=0.001"});
+  EXPECT_EQ(another.exit_code, 3) << ::testing::PrintToString(another);
+  EXPECT_NE(another.err.find("run_identity_changed"), std::string::npos) << another.err;
+  expect_undisturbed_result(site_, site_.run({}));
+}
+
+TEST_F(AnInterruptedRun, IsNotResumedByAnotherBinaryUnlessForced) {
+  site_.use_a_copy_of_the_binaries();
+  std::ofstream(site_.directory() / "copy" / "bin" / "fttrain", std::ios::app) << "another build";
+  const CommandResult refused = site_.run({});
+  EXPECT_EQ(refused.exit_code, 3) << ::testing::PrintToString(refused);
+  EXPECT_NE(refused.err.find("platform_changed"), std::string::npos) << refused.err;
+  EXPECT_FALSE(fs::exists(site_.output() / "logs" / "attempt-2")) << "ranks were started";
+  expect_undisturbed_result(site_, site_.run({"--resume", "force"}));
+}
+
+TEST_F(AnInterruptedRun, TakesAwayWhatItsKilledAttemptsHadHalfWritten) {
+  for (const char* name : {"adapter.attempt-1.tmp", "adapter.attempt-1.old", "adapter.attempt-1.mine"})
+    fs::create_directories(site_.output() / name);
+  expect_undisturbed_result(site_, site_.run({}));
+  EXPECT_FALSE(fs::exists(site_.output() / "adapter.attempt-1.tmp"));
+  EXPECT_FALSE(fs::exists(site_.output() / "adapter.attempt-1.old"));
+  EXPECT_TRUE(fs::exists(site_.output() / "adapter.attempt-1.mine")) << "it is none of ours";
+}
+
+TEST_F(AnInterruptedRun, IsResumedByACopyOfTheSameBinary) {
+  site_.use_a_copy_of_the_binaries();
+  expect_undisturbed_result(site_, site_.run({}));
+}
+
+TEST_F(AnInterruptedRun, BeginsAnewInADirectoryThatWasEmptied) {
+  for (const auto& entry : fs::directory_iterator(site_.output())) {
+    if (!entry.path().filename().string().starts_with(".")) fs::remove_all(entry.path());
+  }
+  const CommandResult again = site_.run({});
+  EXPECT_EQ(again.out.find("resuming"), std::string::npos) << again.out;
+  expect_undisturbed_result(site_, again);
 }
 
 TEST(ARunningRun, OwnsItsDirectoryAndASecondLauncherNamesTheOwner) {
