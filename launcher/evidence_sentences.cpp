@@ -10,6 +10,8 @@ namespace {
 
 double seconds_between(TimePoint from, TimePoint to) { return std::chrono::duration<double>(to - from).count(); }
 
+}  // namespace
+
 std::string_view in_words(ProcessState state) {
   switch (state) {
     case ProcessState::running: return "running";
@@ -22,8 +24,6 @@ std::string_view in_words(ProcessState state) {
   }
   return "in an unknown state";
 }
-
-}  // namespace
 
 std::string signal_name(int signal) {
   switch (signal) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "failures/verdict.h"
@@ -11,6 +12,8 @@ namespace ftl {
 
 // "SIGKILL"; "signal 70" for one without a name here.
 std::string signal_name(int signal);
+// "in an uninterruptible wait (state D)"
+std::string_view in_words(ProcessState state);
 // "ended by signal 11 (SIGSEGV)", "exited with code 3"
 std::string in_words(const ExitStatus& status);
 

@@ -18,6 +18,17 @@ Duration backoff_after(double first_seconds, int restarts) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::max(0.0, wait)));
 }
 
+// What two failures of one cause have in common: their facts, in any order, without the numbers (pids, seconds, ports).
+std::set<std::string> cause_of(const Verdict& verdict) {
+  std::set<std::string> cause;
+  for (const EvidenceFact& fact : verdict.evidence) {
+    std::string words = fact.fact;
+    std::erase_if(words, [](char c) { return c >= '0' && c <= '9'; });
+    cause.insert(std::move(words));
+  }
+  return cause;
+}
+
 }  // namespace
 
 Recovery::Recovery(const RecoveryConfig& config, std::int32_t micro_batch, std::vector<FaultSpec> faults)
@@ -28,7 +39,7 @@ void Recovery::step_completed(std::int64_t step) {
   best_step_ = step;
   restarts_ = 0;
   restarts_at_step_.clear();
-  last_launch_error_.clear();
+  last_launch_cause_.clear();
 }
 
 void Recovery::fault_fired(const std::string& text) {
@@ -82,9 +93,9 @@ RecoveryDecision Recovery::with_less_memory(const Verdict& verdict) {
 }
 
 RecoveryDecision Recovery::launch_again(const Verdict& verdict) {
-  const std::string error = verdict.evidence.empty() ? std::string() : verdict.evidence.front().fact;
-  if (!error.empty() && error == last_launch_error_) return stop("the launch failed twice with the same error");
-  last_launch_error_ = error;
+  std::set<std::string> cause = cause_of(verdict);
+  if (!cause.empty() && cause == last_launch_cause_) return stop("the launch failed twice with the same error");
+  last_launch_cause_ = std::move(cause);
   return retry(RecoveryAction::retry, verdict);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,7 +48,7 @@ class Recovery {
   int restarts_ = 0;                                     // since the last progress
   std::map<std::int64_t, int> restarts_at_step_;         // since the last progress
   std::map<FaultKind, std::int64_t> last_step_of_kind_;  // where a kind that is tried once more was last seen
-  std::string last_launch_error_;
+  std::set<std::string> last_launch_cause_;              // without its numbers
 };
 
 }  // namespace ftl

@@ -60,14 +60,15 @@ std::string status_json(const StoredStatus& stored) {
                      {"collective", rank.collective},
                      {"healthy", rank.healthy}});
   }
-  const json object = {{"schema", "ftlaunch.status/1"},
-                       {"state", name_of(stored.status.state)},
-                       {"attempt", stored.status.attempt.value},
-                       {"step", stored.status.step},
-                       {"steps", stored.status.steps},
-                       {"launcher_pid", stored.launcher_pid},
-                       {"ranks", ranks},
-                       {"verdicts", stored.verdicts}};
+  json object = {{"schema", "ftlaunch.status/1"},
+                 {"state", name_of(stored.status.state)},
+                 {"attempt", stored.status.attempt.value},
+                 {"step", stored.status.step},
+                 {"steps", stored.status.steps},
+                 {"launcher_pid", stored.launcher_pid},
+                 {"ranks", ranks},
+                 {"verdicts", stored.verdicts}};
+  if (!stored.status.faults_left.empty()) object["faults_not_fired"] = stored.status.faults_left;
   return object.dump(2, ' ', false, json::error_handler_t::replace);
 }
 
@@ -85,6 +86,11 @@ std::optional<StoredStatus> read_status(const std::string& run_directory) {
   if (const auto ranks = object.find("ranks"); ranks != object.end() && ranks->is_array()) {
     for (const json& rank : *ranks) {
       if (rank.is_object()) stored.status.ranks.push_back(rank_from(rank));
+    }
+  }
+  if (const auto faults = object.find("faults_not_fired"); faults != object.end() && faults->is_array()) {
+    for (const json& fault : *faults) {
+      if (fault.is_string()) stored.status.faults_left.push_back(fault.get<std::string>());
     }
   }
   stored.verdicts = verdict_files(run_directory);

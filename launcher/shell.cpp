@@ -3,6 +3,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -14,6 +15,7 @@
 
 #include "launcher/engines/attempt_processes.h"
 #include "launcher/engines/process_table.h"
+#include "launcher/evidence_sentences.h"
 #include "launcher/run_directory_state.h"
 
 namespace ftl {
@@ -32,7 +34,7 @@ class Shell {
         directory_(directory),
         progress_(progress),
         supervisor_(options.supervisor),
-        signals_(io_, SIGINT, SIGTERM, SIGHUP),
+        signals_(io_, SIGINT, SIGTERM, SIGQUIT),
         children_(io_, SIGCHLD),
         timer_(io_) {}
   Result<int> run();
@@ -55,6 +57,7 @@ class Shell {
   }
   void carry_out(const DismissKeepers& command);
   void carry_out(const DestroyAttempt& command);
+  void carry_out(const NameSurvivors& command);
   void carry_out(const PublishVerdict& command);
   void carry_out(const PublishEvent& command);
   void carry_out(const PublishStep& command);
@@ -91,6 +94,10 @@ class Shell {
 Result<int> Shell::run() {
   // Orphaned keepers come to us and are reaped, whatever the first process of this machine does.
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  // nohup asks for a run that the end of its terminal does not touch.
+  struct sigaction hangup {};
+  ::sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) signals_.add(SIGHUP);
   wait_for_signal();
   wait_for_child();
   wait_for_tick();
@@ -110,7 +117,7 @@ void Shell::wait_for_signal() {
   signals_.async_wait([this](boost::system::error_code error, int signal) {
     if (error) return;
     wait_for_signal();
-    deliver(StopRequested{++stops_, signal == SIGINT ? "SIGINT" : signal == SIGHUP ? "SIGHUP" : "SIGTERM"});
+    deliver(StopRequested{++stops_, signal_name(signal)});
   });
 }
 
@@ -241,6 +248,16 @@ void Shell::carry_out(const DestroyAttempt& command) {
     deliver(AttemptGone{command.attempt});
 }
 
+void Shell::carry_out(const NameSurvivors& command) {
+  std::string left;
+  for (const ProcessStat& process : processes_ ? processes_->survivors() : std::vector<ProcessStat>()) {
+    left += fmt::format("{}pid {} ({})", left.empty() ? "" : ", ", process.pid, in_words(process.state));
+  }
+  if (left.empty()) left = "keepers that no longer answer, and their ranks";
+  note(directory_.append_event("survivors", left, -1, command.attempt));
+  progress_.always_say(fmt::format("attempt {} was killed, but is not gone: {}", command.attempt.value, left));
+}
+
 void Shell::carry_out(const PublishVerdict& command) {
   Verdict verdict = command.verdict;
   verdict.time = utc_now();
@@ -267,6 +284,9 @@ void Shell::carry_out(const PublishEvaluation& command) {
 
 void Shell::carry_out(const Finish& command) {
   finish_ = command;
+  for (const std::string& fault : supervisor_.status().faults_left) {
+    progress_.always_say("planted, and did not fire: --inject " + fault);
+  }
   if (!command.message.empty()) progress_.always_say(command.message);
 }
 

@@ -33,8 +33,9 @@ struct ShellCallbacks {
   std::function<Result<std::string>(const StartAttempt&)> choose_resume;
 };
 
-// Runs the whole run. The exit code of contract.md. SIGINT, SIGTERM and SIGHUP are handled while it runs. Call from the
-// main thread of a process without other children. Failures: what could not even be started.
+// Runs the whole run. The exit code of contract.md. SIGINT, SIGTERM, SIGQUIT and SIGHUP ask to stop while it runs;
+// SIGHUP does not where the caller ignores it (nohup). Call from the main thread of a process without other children.
+// Failures: what could not even be started.
 Result<int> run_shell(const ShellOptions& options, const ShellCallbacks& callbacks, RunDirectory& directory,
                       Progress& progress);
 

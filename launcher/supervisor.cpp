@@ -10,6 +10,10 @@ namespace {
 constexpr Duration settling = std::chrono::milliseconds(250);
 // A library's error comes quickly, the end of the peer that caused it may not: a core dump takes its time.
 constexpr Duration settling_after_library_error = std::chrono::seconds(1);
+// The end of a process that was killed can take long (much memory to give back); one that nobody waits for any more is
+// left sooner.
+constexpr int most_kills_outright = 10;
+constexpr Duration impatient_teardown_limit = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -40,6 +44,7 @@ void Supervisor::Impl::begin_attempt(TimePoint now) {
   alarms.clear();
   gone = false;
   started_ranks = 0;
+  stepped = false;
   trouble_since.reset();
   mismatch_since.reset();
   outcome = {};
@@ -62,9 +67,20 @@ bool Supervisor::Impl::concerns_present_attempt(const Event& event) const {
       event);
 }
 
+bool Supervisor::Impl::all_work_done() const {
+  return std::all_of(ranks.begin(), ranks.end(), [](const RankFacts& rank) { return rank.finished.has_value(); });
+}
+
+// A rank whose work is done only says good-bye to its peers. When one of them is gone or makes no progress in that,
+// nobody need wait for the others.
 bool Supervisor::Impl::all_ended_well() const {
-  return std::all_of(ranks.begin(), ranks.end(),
-                     [](const RankFacts& rank) { return rank.finished && (rank.exit || rank.keeper_lost); });
+  if (!all_work_done()) return false;
+  const auto gone_for_good = [](const RankFacts& rank) { return rank.exit || rank.keeper_lost; };
+  const auto badly = [](const RankFacts& rank) {
+    return rank.keeper_lost || (rank.exit && (rank.exit->status.signalled || rank.exit->status.code != 0));
+  };
+  return !alarms.empty() || std::all_of(ranks.begin(), ranks.end(), gone_for_good) ||
+         std::any_of(ranks.begin(), ranks.end(), badly);
 }
 
 bool Supervisor::Impl::only_library_errors() const {
@@ -105,7 +121,8 @@ void Supervisor::Impl::end_well(TimePoint now) {
   }
   state = State::tearing_down;
   stage = Teardown::dismissed;
-  deadline = now + options.teardown_limit;
+  deadline = now + teardown_limit();
+  kills_outright = 0;
   emit(DismissKeepers{attempt});
   if (gone) leave_attempt(now);
 }
@@ -162,14 +179,30 @@ void Supervisor::Impl::judge(TimePoint now) {
 void Supervisor::Impl::tear_down(TimePoint now) {
   state = State::tearing_down;
   stage = Teardown::killing;
-  deadline = now + options.teardown_limit;
+  deadline = now + teardown_limit();
+  kills_outright = 0;
   emit(KillRanks{attempt});
 }
 
+Duration Supervisor::Impl::teardown_limit() const {
+  return signals > 1 ? std::min(impatient_teardown_limit, options.teardown_limit) : options.teardown_limit;
+}
+
 void Supervisor::Impl::destroy(TimePoint now) {
+  if (kills_outright >= (signals > 1 ? 1 : most_kills_outright)) return give_up_teardown();
+  ++kills_outright;
   stage = Teardown::destroyed;
-  deadline = now + options.teardown_limit;
+  deadline = now + teardown_limit();
   emit(DestroyAttempt{attempt});
+}
+
+// Something of the attempt can be killed no more and is still there. The run ends with what is known; a new attempt
+// beside it could meet it in a device, a port or a file.
+void Supervisor::Impl::give_up_teardown() {
+  emit(PublishEvent{"teardown_given_up", fmt::format("attempt {}", attempt.value)});
+  emit(NameSurvivors{attempt});
+  outcome.restart = false;
+  end_run();
 }
 
 void Supervisor::Impl::advance_teardown(TimePoint now) {
@@ -183,7 +216,7 @@ void Supervisor::Impl::advance_teardown(TimePoint now) {
     });
     if (confirmed) {
       stage = Teardown::dismissed;
-      deadline = now + options.teardown_limit;
+      deadline = now + teardown_limit();
       emit(DismissKeepers{attempt});
     } else if (!owed) {
       destroy(now);
@@ -199,16 +232,26 @@ void Supervisor::Impl::leave_attempt(TimePoint now) {
     deadline = now + outcome.backoff;
     return;
   }
-  if (signals > 0 && !outcome.complete) {
-    return finish(exit_code_of_signal(), fmt::format("stopped by {} after step {}; the same command resumes",
-                                                     signal_name, ledger.newest_step()));
-  }
+  end_run();
+}
+
+void Supervisor::Impl::end_run() {
+  if (signals > 0 && !outcome.complete) return finish_stopped();
   finish(signals > 1 && outcome.exit_code == 5 ? exit_code_of_signal() : outcome.exit_code, outcome.message);
+}
+
+void Supervisor::Impl::finish_stopped() {
+  finish(exit_code_of_signal(),
+         fmt::format("stopped by {} after step {}; the same command resumes", signal_name, ledger.newest_step()));
 }
 
 void Supervisor::Impl::finish(int exit_code, std::string message) {
   state = State::done;
   outcome.exit_code = exit_code;
+  for (const FaultSpec& fault : recovery.faults_left()) {
+    const std::string rank = fmt::format("planted for step {} of rank {}", fault.step, fault.rank.value);
+    emit(PublishEvent{"fault_not_fired", fmt::format("{} ({})", fault.text, rank), fault.rank.value});
+  }
   emit(Finish{exit_code, std::move(message)});
 }
 // ---- the contract
@@ -237,6 +280,7 @@ RunStatus Supervisor::status() const {
   status.step = run.ledger.newest_step();
   status.steps = run.ledger.steps();
   status.verdicts = run.verdicts;
+  for (const FaultSpec& fault : run.recovery.faults_left()) status.faults_left.push_back(fault.text);
   const int code = run.outcome.exit_code;
   const bool recovering = run.attempt != run.options.first_attempt || run.state == State::backing_off;
   if (run.state == State::done)

@@ -5,7 +5,8 @@
 //   starting -> running -> tearing_down -> (backing_off -> starting) | finished | failed | stopped
 //
 // A new attempt is commanded only when every keeper of the old one has confirmed that its rank is dead and reaped, or
-// the teardown deadline has passed and the shell was commanded to kill engine and keepers outright.
+// the teardown deadline has passed and the shell was commanded to kill engine and keepers outright. What survives even
+// that (a process that the kernel does not let go) is named and ends the run: nothing is started beside it.
 //
 // Events of another attempt than the present one are ignored. Several things that go wrong at once are one failure: the
 // first of them opens a short time of settling, and then all that is known is judged together (launcher/classifier.h).
@@ -75,7 +76,7 @@ struct AttemptGone {
 struct StopRequested {
   int count;
   std::string reason;
-};               // first or second SIGINT/SIGTERM; "SIGINT"
+};               // the first, second ... signal that asks to stop; "SIGINT"
 struct Tick {};  // every 50 ms
 using Event = std::variant<EngineStarted, EngineExited, KeeperConnected, KeeperLost, RankStarted, RankPulse,
                            RankReported, RankExited, AttemptGone, StopRequested, Tick>;
@@ -101,6 +102,9 @@ struct DismissKeepers {
 struct DestroyAttempt {
   Attempt attempt;
 };  // the deadline has passed: the shell kills engine, keepers and ranks by pid
+struct NameSurvivors {
+  Attempt attempt;
+};  // they were killed and are still there: the shell tells their pids and states before the run ends without them
 struct PublishVerdict {
   Verdict verdict;
 };  // verdicts/<n>.json, events.jsonl, terminal
@@ -122,8 +126,8 @@ struct Finish {
   int exit_code;
   std::string message;
 };  // after everything is gone
-using Command = std::variant<StartAttempt, StopRanks, KillRanks, DismissKeepers, DestroyAttempt, PublishVerdict,
-                             PublishEvent, PublishStep, PublishEvaluation, DropStepsBeyond, Finish>;
+using Command = std::variant<StartAttempt, StopRanks, KillRanks, DismissKeepers, DestroyAttempt, NameSurvivors,
+                             PublishVerdict, PublishEvent, PublishStep, PublishEvaluation, DropStepsBeyond, Finish>;
 
 // ---- status (schema ftlaunch.status/1)
 enum class RunState : std::uint8_t { starting, running, recovering, finished, failed, stopped };
@@ -145,6 +149,7 @@ struct RunStatus {
   std::int64_t steps = 0;
   std::vector<RankStatus> ranks;
   int verdicts = 0;
+  std::vector<std::string> faults_left;  // planted by --inject and not fired yet
 };
 
 struct SupervisorOptions {
@@ -153,8 +158,8 @@ struct SupervisorOptions {
   RecoveryConfig recovery;
   std::int32_t micro_batch = 1;
   std::vector<FaultSpec> faults;
-  Attempt first_attempt{1};  // attempts are numbered through the life of the run directory
-  Duration teardown_limit = std::chrono::seconds(3);
+  Attempt first_attempt{1};                           // attempts are numbered through the life of the run directory
+  Duration teardown_limit = std::chrono::seconds(3);  // of each of its stages, and of each killing outright
 };
 
 class Supervisor {

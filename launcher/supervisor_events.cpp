@@ -101,18 +101,20 @@ void Supervisor::Impl::take(const StopRequested& event, TimePoint now) {
   signals = std::max(signals + 1, event.count);
   signal_name = event.reason;
   emit(PublishEvent{"stop_requested", event.reason});
-  if (state == State::backing_off) {
-    return finish(exit_code_of_signal(), fmt::format("stopped by {} after step {}; the same command resumes",
-                                                     signal_name, ledger.newest_step()));
-  }
+  if (state == State::backing_off) return finish_stopped();
+  if (state == State::tearing_down && signals > 1)
+    return stage == Teardown::destroyed ? give_up_teardown() : destroy(now);
   if (state != State::running) return;
-  if (signals == 1 && started_ranks > 0) return emit(StopRanks{attempt});
-  judge(now);  // nothing to save yet, or asked twice: what is there is ended
+  // Before an attempt's first step there is nothing that the one before it, or nobody, had not saved; and a rank that
+  // cannot begin could not finish a step either.
+  if (signals == 1 && stepped) return emit(StopRanks{attempt});
+  judge(now);
 }
 
 void Supervisor::Impl::take(const Tick&, TimePoint now) {
   if (state != State::running) return;
   alarms = watchdog.tick(now);
+  if (all_ended_well()) return;
   if (!calls.find_mismatch(trainable()))
     mismatch_since.reset();
   else if (!mismatch_since)
@@ -133,6 +135,7 @@ void Supervisor::Impl::hear(RankFacts& rank, const ReportStarted& report, TimePo
 
 void Supervisor::Impl::hear(RankFacts& rank, const ReportStep& report, TimePoint) {
   steps_of_ranks[static_cast<std::size_t>(rank.rank.value)] = report.step;
+  stepped = true;
   watchdog.step_completed(report.seconds);
   recovery.step_completed(report.step);
   emit_all(ledger.step_completed(report));

@@ -57,11 +57,13 @@ struct Supervisor::Impl {
   std::vector<Alarm> alarms;
   bool gone = false;      // the shell has seen the end of everything of this attempt
   int started_ranks = 0;  // that have reported their start
+  bool stepped = false;   // a step was completed
 
   // Where in its life the run is.
   State state = State::running;
   Teardown stage = Teardown::killing;
   TimePoint deadline;  // of the teardown's stage, or of the backoff
+  int kills_outright = 0;
   std::optional<TimePoint> trouble_since;
   std::optional<TimePoint> mismatch_since;
   Outcome outcome;
@@ -108,6 +110,7 @@ struct Supervisor::Impl {
 
   bool concerns_present_attempt(const Event& event) const;
   void advance(TimePoint now);
+  bool all_work_done() const;
   bool all_ended_well() const;
   bool only_library_errors() const;
   void end_well(TimePoint now);
@@ -118,9 +121,13 @@ struct Supervisor::Impl {
   void tear_down(TimePoint now);
   void advance_teardown(TimePoint now);
   void destroy(TimePoint now);
+  void give_up_teardown();
+  Duration teardown_limit() const;
   void leave_attempt(TimePoint now);
+  void end_run();
+  void finish_stopped();
   void finish(int exit_code, std::string message);
-  int exit_code_of_signal() const { return signals < 2 ? 5 : signal_name == "SIGTERM" ? 143 : 130; }
+  int exit_code_of_signal() const { return signals < 2 ? 5 : signal_name == "SIGINT" ? 130 : 143; }
 };
 
 }  // namespace ftl

@@ -99,7 +99,9 @@ Duration Watchdog::deadline() const {
 
 bool Watchdog::waits_for_a_peer(const Watched& rank) const {
   if (!in_collective(rank.pulse)) return false;
+  // One that is gone owes nothing: waiting for it is in vain, and has the limit of everything else.
   return std::any_of(ranks_.begin(), ranks_.end(), [&](const Watched& peer) {
+    if (peer.gone) return false;
     return !peer.has_pulse || !peer.pulse.ring_readable ||
            peer.pulse.ring.collectives_started < rank.pulse.ring.collectives_started;
   });

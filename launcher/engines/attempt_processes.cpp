@@ -1,6 +1,9 @@
 #include "launcher/engines/attempt_processes.h"
 
+#include <poll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -28,6 +31,16 @@ constexpr std::size_t engine_last_lines = 40;
 // then.
 constexpr Duration engine_asked_after = std::chrono::milliseconds(200);
 constexpr Duration engine_killed_after = std::chrono::milliseconds(1200);
+constexpr int engine_reaped_within_ms = 1000;
+
+// Keepers of a dead mpirun and ranks of a dead keeper come to us, the next subreaper, and would stay as zombies.
+void reap_orphans(pid_t except) {
+  for (;;) {
+    siginfo_t child{};
+    if (::waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) != 0 || child.si_pid == 0) return;
+    if (child.si_pid == except || ::waitpid(child.si_pid, nullptr, WNOHANG) <= 0) return;  // the engine: next time
+  }
+}
 
 }  // namespace
 
@@ -52,7 +65,6 @@ struct AttemptProcesses::Impl : std::enable_shared_from_this<AttemptProcesses::I
   std::deque<std::string> last_lines;
   std::unique_ptr<ControlServer> server;
   StartedEngine engine;
-  std::set<pid_t> keeper_pids;           // on this machine or another: only children of ours can be reaped
   std::set<Rank> confirmed;              // their ranks are dead and reaped
   std::optional<TimePoint> alone_since;  // no keeper is connected any more, after dismiss() or destroy()
   bool keeper_heard = false;
@@ -158,7 +170,6 @@ Result<std::unique_ptr<AttemptProcesses>> AttemptProcesses::start(asio::io_conte
   control.connected = [weak](const Hello& hello) {
     if (const auto self = weak.lock()) {
       self->keeper_heard = true;
-      if (hello.keeper_pid != self->engine.pid) self->keeper_pids.insert(hello.keeper_pid);
       self->sink.event(KeeperConnected{self->attempt, hello.rank, hello.node, hello.keeper_pid});
       if (self->ending) self->server->send(hello.rank, KeeperOrder::dismiss);  // too late: it missed the order to all
     }
@@ -191,7 +202,12 @@ AttemptProcesses::~AttemptProcesses() {
   impl_->output.close(ignored);
   impl_->server.reset();
   kill_marked(impl_->request.marker);
-  if (!impl_->engine_ended) ::waitpid(impl_->engine.pid, nullptr, 0);
+  if (impl_->engine_ended) return;
+  // A handle on a process can be read when the process has ended.
+  const Descriptor handle(static_cast<int>(::syscall(SYS_pidfd_open, impl_->engine.pid, 0u)));
+  pollfd ended{handle.get(), POLLIN, 0};
+  ::poll(&ended, 1, engine_reaped_within_ms);
+  ::waitpid(impl_->engine.pid, nullptr, WNOHANG);
 }
 
 pid_t AttemptProcesses::engine_pid() const { return impl_->engine.pid; }
@@ -208,11 +224,18 @@ void AttemptProcesses::destroy() {
   kill_marked(impl_->request.marker);
 }
 
+std::vector<ProcessStat> AttemptProcesses::survivors() const {
+  std::vector<ProcessStat> found;
+  for (const pid_t pid : processes_marked(impl_->request.marker)) {
+    if (const auto stat = process_stat(pid)) found.push_back(*stat);
+  }
+  return found;
+}
+
 void AttemptProcesses::look(TimePoint now) {
   const auto self = impl_;
   self->look_for_engine();
-  for (const pid_t keeper : self->keeper_pids)
-    ::waitpid(keeper, nullptr, WNOHANG);  // orphans of a dead mpirun come to us
+  reap_orphans(self->engine_ended ? 0 : self->engine.pid);
   if (!self->ending || self->gone) return;
   if (self->server->connected() == 0 && !self->alone_since) self->alone_since = now;
   self->hurry_engine(now);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "launcher/engines/engine.h"
+#include "launcher/engines/process_table.h"
 #include "launcher/supervisor.h"
 
 namespace boost::asio {
@@ -29,7 +30,7 @@ class AttemptProcesses {
   // within io_context::run() only. Failure launch_failed.
   static Result<std::unique_ptr<AttemptProcesses>> start(boost::asio::io_context& io, EngineRequest request,
                                                          Attempt attempt, std::string listen_address, AttemptSink sink);
-  // Kills what is left on this machine.
+  // Kills what is left on this machine; waits a second at most for the engine's end.
   ~AttemptProcesses();
 
   pid_t engine_pid() const;
@@ -39,8 +40,10 @@ class AttemptProcesses {
   void dismiss();
   // SIGKILL to everything on this machine that carries the attempt's marker. AttemptGone comes as after dismiss().
   void destroy();
-  // Looks for ended children and, after dismiss() or destroy(), for the end of the attempt. Call on SIGCHLD and on
-  // every tick.
+  // Of this machine: what carries the attempt's marker and lives.
+  std::vector<ProcessStat> survivors() const;
+  // Looks for ended children, orphans of the attempt among them, and, after dismiss() or destroy(), for the end of the
+  // attempt. Call on SIGCHLD and on every tick.
   void look(TimePoint now);
 
  private:

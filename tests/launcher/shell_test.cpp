@@ -145,6 +145,42 @@ TEST_F(Run, TellsTheNextAttemptWhichStateTheRanksFoundDamaged) {
   EXPECT_EQ(read_small_file(root + "/passed_over-2").value_or("none"), "checkpoints/step-8/optimizer.safetensors\n");
 }
 
+TEST_F(Run, IsStoppedInOrderByAQuitToo) {
+  const pid_t launcher = launch(1, {});
+  ASSERT_TRUE(wait_for([](const StoredStatus& s) { return s.status.step > 0; }));
+  ::kill(launcher, SIGQUIT);
+  EXPECT_EQ(exit_code_of(launcher), 5);
+  EXPECT_THAT(text_of("events.jsonl"), HasSubstr("SIGQUIT"));
+}
+
+TEST_F(Run, GoesOnAfterTheTerminalHangsUpWhenNohupAskedForThat) {
+  ::signal(SIGHUP, SIG_IGN);
+  const pid_t launcher = launch(1, {});
+  ::signal(SIGHUP, SIG_DFL);
+  ASSERT_TRUE(wait_for([](const StoredStatus& s) { return s.status.step > 0; }));
+  ::kill(launcher, SIGHUP);
+  const std::int64_t before = read_status(root + "/out")->status.step;
+  EXPECT_TRUE(wait_for([&](const StoredStatus& s) { return s.status.step > before + 2; }));
+  ::kill(launcher, SIGTERM);
+  EXPECT_EQ(exit_code_of(launcher), 5);
+  EXPECT_THAT(text_of("events.jsonl"), ::testing::Not(HasSubstr("SIGHUP")));
+}
+
+TEST_F(Run, KeepsNoZombieOfARankWhoseKeeperWasKilled) {
+  if (std::system("command -v mpirun > /dev/null 2>&1") != 0) GTEST_SKIP() << "mpirun is not installed here";
+  const pid_t launcher = launch(2, {});
+  ASSERT_TRUE(wait_for([](const StoredStatus& s) {
+    return s.status.step > 0 && s.status.ranks.size() == 2 && s.status.ranks[1].keeper_pid > 0;
+  }));
+  const RankStatus rank = read_status(root + "/out")->status.ranks[1];
+  ::kill(rank.keeper_pid, SIGKILL);
+  EXPECT_TRUE(wait_for([](const StoredStatus& s) { return s.status.attempt == Attempt{2} && s.status.step > 0; }));
+  const auto left = process_stat(rank.pid);
+  EXPECT_TRUE(!left || left->parent != launcher) << "pid " << rank.pid << " waits to be reaped";
+  ::kill(launcher, SIGTERM);
+  EXPECT_EQ(exit_code_of(launcher), 5);
+}
+
 TEST_F(Run, LeavesNothingWhenItsLauncherIsKilled) {
   const pid_t launcher = launch(1, {"--ignore-sigterm"});
   ASSERT_TRUE(wait_for([](const StoredStatus& s) { return s.status.step > 0; }));

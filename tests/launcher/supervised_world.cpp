@@ -32,10 +32,14 @@ void SupervisedWorld::obey(std::vector<Command> commands) {
     if (std::get_if<KillRanks>(&command)) kill_all();
     if (std::get_if<StopRanks>(&command)) stopping_ = true;
     if (std::get_if<DismissKeepers>(&command) || std::get_if<DestroyAttempt>(&command)) {
-      for (SimulatedRank& rank : ranks_) rank = SimulatedRank{};
-      engine_lives_ = false;
-      tell(AttemptGone{attempt_});
+      const bool all_end = std::none_of(ranks_.begin(), ranks_.end(), [](const auto& rank) { return rank.unkillable; });
+      if (all_end) {
+        for (SimulatedRank& rank : ranks_) rank = SimulatedRank{};
+        engine_lives_ = false;
+        tell(AttemptGone{attempt_});
+      }
     }
+    if (std::get_if<NameSurvivors>(&command)) ++named_survivors_;
     if (const auto* verdict = std::get_if<PublishVerdict>(&command)) verdicts_.push_back(verdict->verdict);
     if (const auto* step = std::get_if<PublishStep>(&command)) published_.push_back(step->step.step);
     if (const auto* drop = std::get_if<DropStepsBeyond>(&command))
@@ -55,7 +59,8 @@ void SupervisedWorld::start_attempt(const StartAttempt& command) {
   if (failing_launches_ > 0) {
     --failing_launches_;
     engine_lives_ = false;
-    return tell(EngineExited{attempt_, {false, 1, false}, {launch_error_}});
+    return tell(EngineExited{
+        attempt_, {false, 1, false}, {launch_error_ + " [" + std::to_string(4000 + attempt_.value) + "]"}});
   }
   for (std::size_t i = 0; i < ranks_.size(); ++i) {
     SimulatedRank& rank = ranks_[i] = SimulatedRank{};
@@ -66,6 +71,10 @@ void SupervisedWorld::start_attempt(const StartAttempt& command) {
     const int pid = 5000 + 100 * attempt_.value + static_cast<int>(i);
     tell(KeeperConnected{attempt_, rank.ring.rank, "local-" + std::to_string(i / 2), pid - 50});
     tell(RankStarted{attempt_, rank.ring.rank, pid});
+    if (static_cast<int>(i) == never_begins_) {
+      rank.hung = true;
+      continue;
+    }
     report(static_cast<int>(i), ReportStarted{pid, "openblas/avx2", "fake", steps_, saved_, 998, 1'000'000});
   }
 }
@@ -73,7 +82,8 @@ void SupervisedWorld::start_attempt(const StartAttempt& command) {
 void SupervisedWorld::kill_all() {
   for (int i = 0; i < static_cast<int>(ranks_.size()); ++i) {
     const SimulatedRank& rank = ranks_[static_cast<std::size_t>(i)];
-    if (rank.alive && rank.keeper_lives && !rank.keeper_silent) end(i, {true, SIGKILL, false}, true);
+    if (rank.alive && rank.keeper_lives && !rank.keeper_silent && !rank.unkillable)
+      end(i, {true, SIGKILL, false}, true);
   }
 }
 
@@ -133,7 +143,10 @@ void SupervisedWorld::complete_step(int number) {
 void SupervisedWorld::finish_rank(int number, bool stopped) {
   ranks_[static_cast<std::size_t>(number)].finished = true;
   report(number, ReportFinished{ranks_[static_cast<std::size_t>(number)].ring.step, stopped});
-  end(number, {false, 0, false}, false);
+  if (linger_)
+    ranks_[static_cast<std::size_t>(number)].hung = true;
+  else
+    end(number, {false, 0, false}, false);
 }
 
 void SupervisedWorld::do_planned(int number) {
@@ -273,6 +286,12 @@ Deed SupervisedWorld::engine_is_killed() {
   return [](SupervisedWorld& world, Rank) {
     for (int i = 0; i < static_cast<int>(world.ranks_.size()); ++i) world.end(i, {true, SIGTERM, false}, false);
     world.tell(EngineExited{world.attempt_, {true, SIGKILL, false}, {}});
+  };
+}
+Deed SupervisedWorld::cannot_be_ended() {
+  return [](SupervisedWorld& world, Rank rank) {
+    SimulatedRank& it = world.ranks_[static_cast<std::size_t>(rank.value)];
+    it.hung = it.unkillable = true;
   };
 }
 Deed SupervisedWorld::announces(const std::string& spec, Deed then) {

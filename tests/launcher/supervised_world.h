@@ -41,8 +41,18 @@ class SupervisedWorld {
   static Deed loses_its_keeper();
   static Deed keeper_is_stopped();
   static Deed engine_is_killed();
+  static Deed cannot_be_ended();  // it hangs, and no signal reaches it any more
   static Deed announces(const std::string& spec, Deed then);
-  // The next launches fail: the engine ends at once, with this line.
+  // Ranks stay in their process after their work until they are killed.
+  SupervisedWorld& linger_after_finishing() {
+    linger_ = true;
+    return *this;
+  }
+  SupervisedWorld& never_begins(int rank) {
+    never_begins_ = rank;
+    return *this;
+  }
+  // The next launches fail: the engine ends at once, with this line and its pid.
   SupervisedWorld& launches_fail(int times, const std::string& line) {
     failing_launches_ = times;
     launch_error_ = line;
@@ -56,6 +66,7 @@ class SupervisedWorld {
   const std::vector<StartAttempt>& attempts() const { return attempts_; }
   const std::vector<std::int64_t>& published_steps() const { return published_; }
   bool has_event(const std::string& name) const;
+  int named_survivors() const { return named_survivors_; }  // how often
   RunStatus status() const { return supervisor_.status(); }
   double seconds() const { return std::chrono::duration<double>(now_.since_start).count(); }
   void suspend(double seconds);  // nobody runs, launcher and ranks alike
@@ -65,7 +76,7 @@ class SupervisedWorld {
  private:
   struct SimulatedRank {
     bool alive = false, stopped = false, hung = false, keeper_lives = true, keeper_silent = false, finished = false,
-         failed = false;
+         failed = false, unkillable = false;
     int moment = 0;  // within the step, in ticks of 50 ms
     bool skip = false, omit = false;
     std::uint64_t count = 1000;
@@ -102,6 +113,8 @@ class SupervisedWorld {
   std::int64_t saved_ = 0;  // newest step whose state survives
   Attempt attempt_{0};
   bool stopping_ = false, engine_lives_ = false;
+  bool linger_ = false;
+  int never_begins_ = -1, named_survivors_ = 0;
   int failing_launches_ = 0;
   std::string launch_error_;
   int ticks_ = 0;

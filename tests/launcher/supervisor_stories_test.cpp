@@ -168,7 +168,7 @@ TEST(SupervisorStories, ALaunchThatFailsOnceIsTriedAgain) {
   world.launches_fail(1, "no slots available").run_until_finished();
   ASSERT_EQ(world.verdicts().size(), 1u);
   EXPECT_EQ(world.verdicts()[0].kind, K::launch_failed);
-  EXPECT_EQ(world.verdicts()[0].evidence[0].fact, "no slots available");
+  EXPECT_THAT(world.verdicts()[0].evidence[0].fact, ::testing::StartsWith("no slots available"));
   EXPECT_EQ(world.exit_code(), 0);
 }
 
@@ -254,6 +254,88 @@ TEST(SupervisorStories, TwoSignalsStopAtOnce) {
     world.run_until_finished(1);
     EXPECT_EQ(world.exit_code(), code);
   }
+}
+
+TEST(SupervisorStories, ARankThatCannotBeEndedEndsTheRunByItsVerdictAndIsNamed) {
+  World world(2);
+  world.plan(6, 1, World::cannot_be_ended()).run_until_finished(60);
+  ASSERT_EQ(world.verdicts().size(), 1u);
+  EXPECT_EQ(world.verdicts()[0].kind, K::rank_stuck);
+  EXPECT_EQ(world.exit_code(), 4);
+  EXPECT_EQ(world.attempts().size(), 1u) << "nothing is started beside what is left";
+  EXPECT_EQ(world.named_survivors(), 1);
+}
+
+TEST(SupervisorStories, TwoSignalsEndARunWhoseTeardownIsNeverConfirmed) {
+  World world(2);
+  world.plan(3, 1, World::cannot_be_ended()).run(2.5);
+  world.signal(1, "SIGTERM");
+  world.signal(2, "SIGTERM");
+  world.run_until_finished(2.5);
+  EXPECT_EQ(world.exit_code(), 143);
+  EXPECT_EQ(world.named_survivors(), 1);
+}
+
+TEST(SupervisorStories, ASecondSignalDuringATeardownThatHangsEndsItToo) {
+  World world(2);
+  world.plan(3, 1, World::cannot_be_ended()).run(20);
+  ASSERT_EQ(world.status().state, RunState::recovering);
+  world.signal(1);
+  EXPECT_FALSE(world.finished());
+  world.signal(2);
+  EXPECT_TRUE(world.finished());
+  EXPECT_EQ(world.exit_code(), 130);
+}
+
+TEST(SupervisorStories, ASignalWhileARankIsStillStartingEndsTheRunAtOnce) {
+  World world(2);
+  world.never_begins(1).run(3);
+  ASSERT_EQ(world.status().state, RunState::starting);
+  world.signal(1, "SIGTERM");
+  world.run_until_finished(1);
+  EXPECT_EQ(world.exit_code(), 5);
+  EXPECT_EQ(world.verdicts().back().kind, K::stopped_on_request);
+}
+
+TEST(SupervisorStories, SoDoesOneBeforeTheFirstStepOfAnAttempt) {
+  World world(2);
+  world.plan(1, 1, World::hangs_before_collective()).run(1.5);
+  ASSERT_EQ(world.status().state, RunState::running);
+  world.signal(1, "SIGTERM");
+  world.run_until_finished(1);
+  EXPECT_EQ(world.exit_code(), 5);
+}
+
+TEST(SupervisorStories, ARankThatDiesAfterAllWorkIsDoneHoldsNobodyUp) {
+  World world(3);
+  world.train_for(3).linger_after_finishing().run(3);
+  ASSERT_FALSE(world.finished());
+  ExitEvidence end;
+  end.status = {true, SIGKILL, false};
+  world.tell(RankExited{world.attempt(), Rank{1}, end});
+  world.run_until_finished(0.5);
+  EXPECT_EQ(world.exit_code(), 0);
+  EXPECT_TRUE(world.verdicts().empty());
+}
+
+TEST(SupervisorStories, RanksThatNeverLeaveAfterAllWorkIsDoneAreEndedAndTheRunIsFinished) {
+  World world(2);
+  world.train_for(3).linger_after_finishing().run_until_finished(200);
+  EXPECT_EQ(world.exit_code(), 0);
+  EXPECT_TRUE(world.verdicts().empty());
+}
+
+TEST(SupervisorStories, AFaultThatNeverFiredIsNamedAtTheEnd) {
+  SupervisorOptions options;
+  FaultSpec fault;
+  fault.fault = "sigkill";
+  fault.text = "fault=sigkill,rank=1,step=600";
+  options.faults = {fault};
+  World world(2, options);
+  world.run_until_finished();
+  EXPECT_EQ(world.exit_code(), 0);
+  EXPECT_TRUE(world.has_event("fault_not_fired"));
+  EXPECT_THAT(world.status().faults_left, ::testing::ElementsAre(fault.text));
 }
 
 TEST(SupervisorStories, ASignalDuringTheBackoffEndsTheRun) {

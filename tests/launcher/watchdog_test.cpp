@@ -126,6 +126,19 @@ TEST(Watchdog, DoesNotCountTimeInWhichNobodyWatched) {
   EXPECT_TRUE(world.watchdog.tick(world.now).empty());
 }
 
+TEST(Watchdog, CallsARankThatWaitsForAPeerWhichIsGone) {
+  Steppers world(2, 0.3, 7);
+  while (world.steps < 5) ASSERT_TRUE(world.advance().empty());
+  world.ranks[1].hangs = true;
+  world.watchdog.gone(Rank{1});
+  const TimePoint left = world.now;
+  std::vector<Alarm> alarms;
+  while (alarms.empty() && world.now - left < std::chrono::seconds(60)) alarms = world.advance();
+  ASSERT_EQ(alarms.size(), 1u);
+  EXPECT_EQ(alarms[0].rank, Rank{0});
+  EXPECT_EQ(alarms[0].cause, AlarmCause::no_progress);
+}
+
 TEST(Watchdog, CallsAKeeperThatSendsNothing) {
   Watchdog watchdog({}, WorldSize{2});
   TimePoint now;
