@@ -5,10 +5,11 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <map>
-#include <set>
+#include <vector>
 
 #include "launcher/control/sealed_frames.h"
 
@@ -53,12 +54,13 @@ struct ControlServer::Impl : std::enable_shared_from_this<ControlServer::Impl> {
       : options(std::move(chosen)), sink(std::move(callbacks)), acceptor(io) {}
 
   void accept();
+  bool make_room();  // for one more stranger
   void send(Rank rank, KeeperOrder order);
 
   ControlOptions options;
   ControlSink sink;
   tcp::acceptor acceptor;
-  std::set<std::shared_ptr<Connection>> strangers;
+  std::vector<std::shared_ptr<Connection>> strangers;  // the oldest first
   std::map<Rank, std::shared_ptr<Connection>> keepers;
   std::size_t refused = 0;
 };
@@ -68,17 +70,26 @@ void ControlServer::Impl::accept() {
     const auto self = weak.lock();
     if (!self || error == asio::error::operation_aborted) return;
     if (!error) {
-      const auto most = static_cast<std::size_t>(self->options.world.value) + strangers_max;
-      if (self->strangers.size() + self->keepers.size() >= most) {
-        ++self->refused;  // the socket closes here
-      } else {
+      if (self->make_room()) {
         const auto connection = std::make_shared<Connection>(self, std::move(peer));
-        self->strangers.insert(connection);
+        self->strangers.push_back(connection);
         connection->start();
+      } else {
+        ++self->refused;  // the socket closes here
       }
     }
     self->accept();
   });
+}
+
+// Who knows the secret is never sent away: that is a keeper a moment before its hello.
+bool ControlServer::Impl::make_room() {
+  if (strangers.size() < static_cast<std::size_t>(options.world.value) + strangers_max) return true;
+  const auto unproved = std::find_if(strangers.begin(), strangers.end(), [](const auto& one) { return !one->session; });
+  if (unproved == strangers.end()) return false;
+  const auto leaving = *unproved;  // closing takes it out of the list
+  leaving->close("it made room for another peer");
+  return true;
 }
 
 void ControlServer::Impl::send(Rank rank, KeeperOrder order) {
@@ -148,7 +159,7 @@ bool ControlServer::Impl::Connection::take_first_message(const std::string& payl
   deadline.cancel();
   rank = hello->rank;
   impl->keepers[hello->rank] = shared_from_this();
-  impl->strangers.erase(shared_from_this());
+  std::erase(impl->strangers, shared_from_this());
   impl->sink.connected(*hello);
   return !closed;
 }
@@ -179,7 +190,7 @@ void ControlServer::Impl::Connection::close(const std::string& why) {
     impl->keepers.erase(*rank);
     impl->sink.closed(*rank, why);
   } else {
-    impl->strangers.erase(self);
+    std::erase(impl->strangers, self);
     ++impl->refused;
   }
 }

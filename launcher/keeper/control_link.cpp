@@ -7,12 +7,19 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 
 namespace ftl {
 namespace {
+
+// A launcher that lives answers at once, so the whole handshake is short; it sends peers away only when crowded.
+constexpr Duration one_try = std::chrono::seconds(3);
+constexpr int most_tries = 8;
+constexpr Duration pause =
+    std::chrono::milliseconds(50);  // before the second try, and so much longer before every further one
 
 Failure lost(const std::string& what, const std::string& where) {
   return {FaultKind::communication_failure, what, where, ""};
@@ -84,17 +91,17 @@ Result<std::string> next_body(int socket, FrameBuffer& frames, TimePoint deadlin
 
 }  // namespace
 
-Result<ControlLink> ControlLink::connect(const std::string& address, const std::string& secret, Clock& clock,
-                                         Duration limit) {
-  const TimePoint deadline = clock.now() + limit;
+Result<ControlLink> ControlLink::connect_once(const std::string& address, const std::string& secret, Clock& clock,
+                                              TimePoint deadline, bool& crowded_out) {
   auto socket = open_socket(address, deadline, clock);
   if (!socket) return socket.error();
   FrameBuffer frames(handshake_frame_limit);
   KeeperHandshake handshake(secret);
+  crowded_out = true;  // as long as it is the connection that fails, and not the other side's proof
   const auto challenge = next_body(socket->get(), frames, deadline, clock);
   if (!challenge) return challenge.error();
   const auto response = handshake.respond(*challenge);
-  if (!response) return response.error();
+  if (!response) return crowded_out = false, response.error();
   const std::string frame = framed(*response);
   if (::send(socket->get(), frame.data(), frame.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(frame.size())) {
     return lost("the launcher closed the connection", address);  // 52 bytes on a new socket are taken whole
@@ -102,9 +109,20 @@ Result<ControlLink> ControlLink::connect(const std::string& address, const std::
   const auto welcome = next_body(socket->get(), frames, deadline, clock);
   if (!welcome) return welcome.error();
   auto session = handshake.confirm(*welcome);
-  if (!session) return session.error();
+  if (!session) return crowded_out = false, session.error();
   frames.set_limit(frame_limit);
   return ControlLink(std::move(*socket), std::move(*session), std::move(frames));
+}
+
+Result<ControlLink> ControlLink::connect(const std::string& address, const std::string& secret, Clock& clock,
+                                         Duration limit) {
+  const TimePoint deadline = clock.now() + limit;
+  for (int tries = 1;; ++tries) {
+    bool crowded_out = false;
+    auto link = connect_once(address, secret, clock, std::min(deadline, clock.now() + one_try), crowded_out);
+    if (link || !crowded_out || tries == most_tries || clock.now() >= deadline) return link;
+    clock.sleep_until(clock.now() + tries * pause);
+  }
 }
 
 void ControlLink::send(const KeeperMessage& message) { output_ += framed(session_.seal(encode(message))); }

@@ -15,7 +15,9 @@ namespace ftl {
 
 class ControlLink {
  public:
-  // `address` is "host:port" or "[v6]:port". Failure communication_failure: nobody there, or not our launcher.
+  // `address` is "host:port" or "[v6]:port". Strangers may crowd the launcher's port, so a connection that ends
+  // during the handshake is tried again, eight times at most and within `limit`. Failure communication_failure: nobody
+  // there, or not our launcher.
   static Result<ControlLink> connect(const std::string& address, const std::string& secret, Clock& clock,
                                      Duration limit);
 
@@ -28,6 +30,9 @@ class ControlLink {
   Result<std::vector<KeeperOrder>> receive();
 
  private:
+  // crowded_out: the failure may be one of the moment.
+  static Result<ControlLink> connect_once(const std::string& address, const std::string& secret, Clock& clock,
+                                          TimePoint deadline, bool& crowded_out);
   ControlLink(Descriptor socket, Session session, FrameBuffer frames)
       : socket_(std::move(socket)), session_(std::move(session)), frames_(std::move(frames)) {}
   Descriptor socket_;

@@ -85,7 +85,8 @@ TEST_F(Server, DropsAPeerThatSendsGarbageOrNothing) {
 
 TEST_F(Server, DropsAPeerWithoutTheSecret) {
   EXPECT_FALSE(peer("guess"));
-  EXPECT_TRUE(run_until([&] { return server->refused() == 1; }));
+  EXPECT_TRUE(run_until([&] { return server->refused() >= 1; }));
+  EXPECT_EQ(server->connected(), 0u);
 }
 
 TEST_F(Server, DropsKeepersOfAnotherAttemptWorldOrATakenRank) {
@@ -121,7 +122,7 @@ TEST_F(Server, AKeeperReceivesOrdersAndItsEndIsToldOnce) {
   EXPECT_EQ(server->connected(), 0u);
 }
 
-TEST_F(Server, StrangersBeyondTheLimitAreTurnedAway) {
+TEST_F(Server, StrangersBeyondTheLimitMakeRoomAndKeepNoKeeperOut) {
   std::vector<Descriptor> strangers;
   const auto port = static_cast<std::uint16_t>(std::stoi(server->address().substr(server->address().rfind(':') + 1)));
   sockaddr_in address{};
@@ -132,7 +133,45 @@ TEST_F(Server, StrangersBeyondTheLimitAreTurnedAway) {
     strangers.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     ASSERT_EQ(::connect(strangers.back().get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   }
-  EXPECT_TRUE(run_until([&] { return server->refused() >= 3; }));
+  EXPECT_TRUE(run_until([&] { return server->refused() == 3; })) << "the first ones went, the last ones stayed";
+  auto keeper = peer("secret");
+  ASSERT_TRUE(keeper) << keeper.error().what;
+  ASSERT_TRUE(hello(*keeper, Attempt{2}, Rank{1}));
+  EXPECT_TRUE(run_until([&] { return server->connected() == 1; }));
+}
+
+// A launcher whose port is crowded: it sends the first two peers away and answers the third.
+TEST(KeeperLink, ThatIsSentAwayTriesAgain) {
+  const Descriptor listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  ::inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener.get(), 8), 0);
+  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+  std::thread launcher([&] {
+    for (int i = 0; i < 2; ++i) Descriptor(::accept(listener.get(), nullptr, nullptr));
+    const Descriptor peer(::accept(listener.get(), nullptr, nullptr));
+    const LauncherHandshake handshake("secret");
+    const std::string challenge = framed(handshake.challenge());
+    char response[4 + handshake_frame_limit];
+    if (::send(peer.get(), challenge.data(), challenge.size(), MSG_NOSIGNAL) < 0) return;
+    const ssize_t got = ::recv(peer.get(), response, sizeof response, 0);
+    const auto accepted = handshake.accept(std::string_view(response, static_cast<std::size_t>(got)).substr(4));
+    if (!accepted) return;
+    const std::string welcome = framed(accepted->welcome);
+    if (::send(peer.get(), welcome.data(), welcome.size(), MSG_NOSIGNAL) < 0) return;
+    ::recv(peer.get(), response, sizeof response, 0);  // until the keeper leaves
+  });
+  {
+    SystemClock clock;
+    const auto link = ControlLink::connect("127.0.0.1:" + std::to_string(ntohs(address.sin_port)), "secret", clock,
+                                           std::chrono::seconds(10));
+    EXPECT_TRUE(link) << link.error().what;
+    ::shutdown(listener.get(), SHUT_RDWR);  // should the keeper have given up, the launcher does too
+  }
+  launcher.join();
 }
 
 }  // namespace
