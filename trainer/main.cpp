@@ -1,5 +1,5 @@
 // fttrain: one rank. It speaks upward only (reports on a pipe, the flight recorder in shared memory); the launcher acts
-// on it as on a process. A composition root: the only place outside simulation/ where a RankContext is built.
+// on it as on a process. A composition root: the only place outside tests/ where a RankContext is built.
 #include <cerrno>
 #include <csignal>
 #include <cstdio>

@@ -1,4 +1,5 @@
-// Everything a rank has of the outside world. Built in exactly two places: trainer/main.cpp and simulation/.
+// Everything a rank has of the outside world. Built in exactly two places: trainer/main.cpp, and tests/trainer/ for
+// ranks that share a process (the dry run of simulation/ has shapes only, so it needs none).
 #pragma once
 
 #include <functional>
