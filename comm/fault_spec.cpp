@@ -25,6 +25,13 @@ constexpr std::array<std::string_view, 7> faults_of_the_design{
     "slow", "loss_spike", "disk_full", "torn_checkpoint", "bitflip_checkpoint", "drop_connection", "comm_error"};
 constexpr std::array<std::string_view, 7> keys{"fault", "rank", "step", "phase", "attempt", "times", "value"};
 
+// Values are spoiled where they are made, wrong calls are made where calls are; every other fault fires in any phase.
+std::string_view only_phase_of(std::string_view fault) {
+  if (fault == "nan_loss" || fault == "nan_grad") return "backward";
+  if (fault == "skip_collective" || fault == "mismatch_collective") return "reduce";
+  return "";
+}
+
 template <class Names>
 bool is_in(const Names& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -65,6 +72,11 @@ class Parser {
     if (spec_.fault == "exit" && !has_value_) return wrong(text_, "the exit code is not given", "write fault=exit=N");
     if (spec_.fault != "exit" && has_value_)
       return wrong(text_, "`" + spec_.fault + "` takes no value", "only exit does: fault=exit=N");
+    const std::string_view only = only_phase_of(spec_.fault);
+    if (!only.empty() && !spec_.phase.empty() && spec_.phase != only) {
+      return wrong(text_, "`" + spec_.fault + "` has no meaning in phase " + spec_.phase,
+                   "leave the phase out, or write phase=" + std::string(only));
+    }
     return spec_;
   }
 

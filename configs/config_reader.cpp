@@ -54,6 +54,7 @@ class ConfigBuilder {
 
   // Rules between keys. Ranks get a configuration that has passed them.
   void judge_whole() {
+    judge_world();
     require(!config.model_name_or_path.empty(), "model_name_or_path", "name the directory of the base model");
     require(!config.datasets.empty(), "datasets",
             "name at least one data set: datasets: [{path: data.jsonl, type: alpaca}]");
@@ -72,12 +73,22 @@ class ConfigBuilder {
                                       config.val_set_size),
                           place_of("val_set_size"), ""});
     }
-    derive_global_batch();
+    if (failures.empty()) derive_global_batch();
     if (config.max_steps > 0 && seen("num_train_epochs"))
       notes.push_back(
           fmt::format("max_steps {} overrides num_train_epochs {}", config.max_steps, config.num_train_epochs));
     if (config.eval_steps > 0 && config.val_set_size == 0)
       notes.push_back("eval_steps has no effect: val_set_size is 0, so there is nothing to evaluate on");
+  }
+
+  void judge_world() {
+    constexpr std::int64_t most_ranks = 1 << 20;
+    const std::int64_t ranks = std::int64_t{config.nodes} * std::max(1, config.ranks_per_node);
+    if (ranks <= most_ranks) return;
+    failures.push_back({FaultKind::config_invalid_value,
+                        fmt::format("nodes {} x ranks_per_node {} are {} ranks: at most {} are possible", config.nodes,
+                                    config.ranks_per_node, ranks, most_ranks),
+                        place_of("ranks_per_node"), "lower one of the two"});
   }
 
  private:
@@ -324,6 +335,7 @@ Result<RunConfig> config_from_json(const std::string& json) {
   if (!tree) return tree.error();
   ConfigBuilder builder;
   builder.read(*tree, "configuration in JSON");
+  builder.judge_world();
   if (!builder.failures.empty()) return builder.failures.front();
   return std::move(builder.config);
 }

@@ -1,11 +1,15 @@
 // ftlaunch: the command line. Chooses a verb; without one, options mean `run`.
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iterator>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
+#include "launcher/verbs/command_line.h"
 #include "launcher/verbs/verb.h"
 
 namespace ftl {
@@ -49,6 +53,14 @@ void print_help() {
   std::fputs("\n`ftlaunch VERB -h` shows a verb's options.\n", stdout);
 }
 
+// A standard stream that the caller closed would become the first file that is opened: its place is taken by one that
+// reads as empty and cannot be written.
+void hold_standard_streams() {
+  for (int stream = 0; stream <= 2; ++stream) {
+    if (::fcntl(stream, F_GETFD) < 0 && ::open("/dev/null", O_RDONLY) != stream) std::abort();
+  }
+}
+
 int dispatch(Arguments arguments) {
   if (arguments.empty() || arguments[0] == "-h" || arguments[0] == "--help" || arguments[0] == "help") {
     print_help();
@@ -79,8 +91,11 @@ std::span<const Verb> verbs() { return verb_table; }
 }  // namespace ftl
 
 int main(int argc, char** argv) {
+  ftl::hold_standard_streams();
+  ::signal(SIGPIPE, SIG_IGN);  // what cannot be written is an error of its writer, not the end of a run
+  ::signal(SIGXFSZ, SIG_IGN);
   try {
-    return ftl::dispatch(ftl::Arguments(argv + 1, argv + argc));
+    return ftl::code_when_output_arrived(ftl::dispatch(ftl::Arguments(argv + 1, argv + argc)));
   } catch (const std::exception& error) {
     return ftl::refuse(ftl::Failure{ftl::FaultKind::internal_error, error.what(), "ftlaunch", ""});
   }

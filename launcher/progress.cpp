@@ -1,6 +1,7 @@
 #include "launcher/progress.h"
 
 #include <fmt/format.h>
+#include <stdio_ext.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -74,7 +75,15 @@ std::string format_plain(const ProgressLine& line) { return "step " + count_of(l
 
 Progress::Progress(ProgressOptions options, std::FILE* out) : options_(options), out_(out) { line_.state = "starting"; }
 
-Progress::~Progress() { clear_bar(); }
+Progress::~Progress() {
+  clear_bar();
+  if (std::fflush(out_) == 0 && std::ferror(out_) == 0) return;
+  // The run is worth more than its lines: it keeps its exit code.
+  std::fputs("ftlaunch: standard output is full or closed: lines were lost; `ftlaunch status DIR` tells the rest\n",
+             stderr);
+  ::__fpurge(out_);
+  std::clearerr(out_);
+}
 
 void Progress::clear_bar() {
   if (!bar_drawn_) return;

@@ -65,7 +65,11 @@ std::vector<char*> pointers_to(const std::vector<std::string>& strings) {
 }
 
 Failure cannot_start(const std::string& program, int error) {
-  return {FaultKind::launch_failed, "`" + program + "` cannot be started: " + std::strerror(error), program, ""};
+  std::string fix;
+  if (error == EAGAIN) fix = "raise the limit of processes and threads of this user (ulimit -u)";
+  if (error == EMFILE || error == ENFILE) fix = "raise the limit of open files (ulimit -n)";
+  if (error == ENOMEM) fix = "free memory, or raise its limit (ulimit -v, or of the container)";
+  return {FaultKind::launch_failed, "`" + program + "` cannot be started: " + std::strerror(error), program, fix};
 }
 
 }  // namespace
@@ -87,7 +91,8 @@ void Descriptor::reset() {
 Result<Pipe> make_pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
-    return Failure{FaultKind::launch_failed, std::string("no pipe can be opened: ") + std::strerror(errno), "", ""};
+    return Failure{FaultKind::launch_failed, std::string("no pipe can be opened: ") + std::strerror(errno), "",
+                   "raise the limit of open files (ulimit -n)"};
   }
   ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
   return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};

@@ -1,4 +1,7 @@
+#include <charconv>
+#include <cmath>
 #include <cstdio>
+#include <type_traits>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -28,6 +31,16 @@ Result<std::string> continuation(LoadedModel& loaded, const Adapter* adapter, co
   Result<std::vector<std::int32_t>> ids = generate(*loaded.stream, *loaded.model, adapter, prompt, options);
   if (!ids) return ids.error();
   return tokenizer.decode(*ids, true);
+}
+
+// The option library also takes nan, hexadecimal numbers, and -1 for the largest unsigned one.
+template <class Number>
+std::string is_a(const std::string& text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = error == std::errc{} && end == text.data() + text.size();
+  if (whole && std::isfinite(static_cast<double>(number))) return "";
+  return text + (std::is_unsigned_v<Number> ? " is no integer from 0 to 18446744073709551615" : " is no number");
 }
 
 int generate_text(Request options) {
@@ -68,8 +81,9 @@ int run_generate(const Arguments& arguments) {
   app.add_option("--max-new-tokens", options.generation.max_new_tokens, "at most this many tokens")
       ->check(CLI::Range(1, 1 << 20));
   app.add_option("--temperature", options.generation.temperature, "0 = always the most probable token")
-      ->check(CLI::Range(0.0, 100.0));
-  app.add_option("--seed", options.generation.seed, "of the sampling");
+      ->check(CLI::Range(0.0, 100.0))
+      ->check(is_a<double>);
+  app.add_option("--seed", options.generation.seed, "of the sampling")->check(is_a<std::uint64_t>);
   if (auto code = parse(app, arguments)) return *code;
   if (prompt->count() + instruction->count() == 0) {
     return refuse(Failure{FaultKind::usage_error, "generate needs --prompt or --instruction", "command line", ""});

@@ -4,13 +4,16 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <new>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "launcher/verbs/verb.h"
+#include "launcher/verbs/command_line.h"
+#include "launcher/verbs/process_limits.h"
 
 namespace ftl {
 namespace {
@@ -47,7 +50,34 @@ void die_with(pid_t parent) {
   if (::getppid() != parent) ::_exit(1);
 }
 
+constexpr int out_of_resources = 120;  // exit code of a child that was refused memory, a thread or a file
+
+// Before a launch this kind ends with exit code 3: the machine, or the shell's limits, do not let it begin.
+Failure short_of(const std::string& what, int error) {
+  return {FaultKind::launch_failed,
+          fmt::format("{} could not be begun or ended for want of memory, processes or files{}", what,
+                      error == 0 ? "" : fmt::format(": {}", std::strerror(error))),
+          describe(process_limits(0)), "raise the limit in the shell that starts ftlaunch, or free memory"};
+}
+
+// Of `work` in the child, whose exceptions must not reach the parent's stack frames.
+int code_of(const std::function<int()>& work) {
+  int code = 1;
+  try {
+    code = work();
+  } catch (const std::bad_alloc&) {
+    code = out_of_resources;
+  } catch (const std::system_error&) {  // of std::thread: no more of them can be had
+    code = out_of_resources;
+  } catch (const std::exception& error) {
+    code = refuse(Failure{FaultKind::internal_error, error.what(), "a child process", ""});
+  }
+  std::fflush(nullptr);
+  return code;
+}
+
 Failure crashed(const std::string& what, int status) {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == out_of_resources) return short_of(what, 0);
   const std::string how = WIFSIGNALED(status)
                               ? fmt::format("signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status)))
                               : fmt::format("exit code {}", WEXITSTATUS(status));
@@ -58,18 +88,15 @@ Failure crashed(const std::string& what, int status) {
 
 Result<std::string> text_from_child(const std::string& what, const std::function<std::string()>& work) {
   int pipe_ends[2];
-  if (::pipe(pipe_ends) != 0)
-    return Failure{FaultKind::internal_error, fmt::format("no pipe: {}", std::strerror(errno)), what, ""};
+  if (::pipe(pipe_ends) != 0) return short_of(what, errno);
   std::fflush(nullptr);
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  if (child < 0)
-    return Failure{FaultKind::internal_error, fmt::format("no child process: {}", std::strerror(errno)), what, ""};
+  if (child < 0) return short_of(what, errno);
   if (child == 0) {
     die_with(parent);
     ::close(pipe_ends[0]);
-    const bool sent = write_all(pipe_ends[1], work());
-    ::_exit(sent ? 0 : 1);
+    ::_exit(code_of([&] { return write_all(pipe_ends[1], work()) ? 0 : 1; }));
   }
   ::close(pipe_ends[1]);
   std::string text = read_all(pipe_ends[0]);
@@ -83,18 +110,14 @@ int exit_code_from_child(const std::string& what, const std::function<int()>& wo
   std::fflush(nullptr);
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  if (child < 0)
-    return refuse(
-        Failure{FaultKind::internal_error, fmt::format("no child process: {}", std::strerror(errno)), what, ""});
+  if (child < 0) return refuse(std::vector<Failure>{short_of(what, errno)});
   if (child == 0) {
     die_with(parent);
-    const int code = work();
-    std::fflush(nullptr);
-    ::_exit(code);
+    ::_exit(code_of([&] { return code_when_output_arrived(work()); }));
   }
   const int status = wait_for(child);
-  if (WIFEXITED(status)) return WEXITSTATUS(status);
-  return refuse(crashed(what, status));
+  if (WIFEXITED(status) && WEXITSTATUS(status) != out_of_resources) return WEXITSTATUS(status);
+  return refuse(std::vector<Failure>{crashed(what, status)});
 }
 
 }  // namespace ftl

@@ -10,11 +10,12 @@
 
 namespace ftl {
 
-// What `work` returned in the child. Failure internal_error, naming the signal, when the child did not survive it.
+// What `work` returned in the child. Failures: internal_error, naming the signal, when the child did not survive it;
+// launch_failed when memory, processes or files were refused to it.
 Result<std::string> text_from_child(const std::string& what, const std::function<std::string()>& work);
 
-// Runs `work` in the child with this process's own standard streams; returns its exit code, or 1 with a message when it
-// crashed.
+// Runs `work` in the child with this process's own standard streams; returns its exit code, 3 with a message when its
+// output was lost or resources were refused, or 1 with a message when it crashed.
 int exit_code_from_child(const std::string& what, const std::function<int()>& work);
 
 }  // namespace ftl

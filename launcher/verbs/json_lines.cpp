@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "launcher/verbs/command_line.h"
+
 namespace ftl {
 namespace {
 
@@ -26,9 +28,9 @@ int filter_json_lines(const std::function<std::string(const std::string&)>& answ
     } catch (const std::exception& error) {
       std::cout << error_answer(error.what()) << '\n';
     }
-    std::cout.flush();
+    if (!std::cout.flush()) break;  // nobody reads the answers
   }
-  return 0;
+  return code_when_output_arrived(0);
 }
 
 }  // namespace ftl

@@ -8,7 +8,7 @@
 namespace ftl {
 
 // `answer` gets one line and returns the answer's JSON text, or throws std::exception, whose text becomes the error.
-// Lines over 64 MiB are answered with an error. Returns 0.
+// Lines over 64 MiB are answered with an error. Returns 0; 3 when an answer could not be written.
 int filter_json_lines(const std::function<std::string(const std::string&)>& answer);
 
 }  // namespace ftl

@@ -16,6 +16,7 @@
 #include "launcher/run_directory_state.h"
 #include "launcher/run_files.h"
 #include "launcher/verbs/isolation.h"
+#include "launcher/verbs/process_limits.h"
 #include "trainer/platform.h"
 #include "trainer/run_inputs.h"
 
@@ -172,6 +173,10 @@ PreflightOutcome run_preflight(const RunConfig& config) {
   const MachineFacts machine = look_at_machine(config);
   outcome.placement = place(config, machine.cores);
   outcome.found.failures = judge_configuration(config, machine);
+  // Only simulated ranks need nothing of this machine.
+  const LimitNeeds least = needs_of(config, outcome.placement, {});
+  const ProcessLimits limits = process_limits(least.open_files);
+  if (outcome.found.failures.empty() && config.backend != "fake") outcome.found.failures = judge_limits(limits, least);
   if (!outcome.found.failures.empty()) {
     outcome.exit_code = exit_code(outcome.found.failures);
     return outcome;
@@ -195,11 +200,14 @@ PreflightOutcome run_preflight(const RunConfig& config) {
   Result<Survey> survey = text ? survey_from_json(*text) : Result<Survey>(text.error());
   if (!survey) {
     outcome.found.failures.push_back(survey.error());
-    outcome.exit_code = exit_code(survey.error().kind);
+    outcome.exit_code = exit_code(outcome.found.failures);
     return outcome;
   }
   outcome.survey = std::move(*survey);
   outcome.found = judge_fit(config, outcome.placement, outcome.survey, machine);
+  for (Failure& failure : judge_limits(limits, needs_of(config, outcome.placement, outcome.survey))) {
+    if (config.backend != "fake") outcome.found.failures.push_back(std::move(failure));
+  }
   outcome.exit_code = exit_code(outcome.found.failures);
   return outcome;
 }

@@ -74,5 +74,18 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"fault=exit=256", FaultKind::usage_error, "255"},
                     Refused{"fault=exit=7,value=8", FaultKind::usage_error, "twice"}));
 
+TEST(FaultSpec, RefusesAPhaseInWhichTheFaultHasNoMeaningAndNamesTheLegalOne) {
+  for (const auto& [fault, phase, legal] : {std::tuple("nan_loss", "forward", "backward"),
+                                            {"nan_grad", "reduce", "backward"},
+                                            {"skip_collective", "data", "reduce"},
+                                            {"mismatch_collective", "optimizer", "reduce"}}) {
+    const std::string text = std::string("phase=") + phase + ",step=3,rank=0,fault=" + fault;
+    const Result<FaultSpec> refused = parse_fault(text);
+    ASSERT_FALSE(refused) << text;
+    EXPECT_NE(refused.error().fix.find(std::string("phase=") + legal), std::string::npos) << refused.error().fix;
+    EXPECT_TRUE(parse_fault(std::string("fault=") + fault + ",rank=0,step=3,phase=" + legal));
+  }
+}
+
 }  // namespace
 }  // namespace ftl
