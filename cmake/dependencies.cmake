@@ -15,10 +15,6 @@ pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 
-# OpenBLAS by name: the generic BLAS of a machine may be any implementation, and equal bits are promised for one only.
-find_library(FTL_OPENBLAS NAMES openblas PATH_SUFFIXES openblas-pthread REQUIRED)
-find_path(FTL_OPENBLAS_INCLUDE NAMES cblas-openblas.h openblas_config.h PATH_SUFFIXES openblas-pthread openblas REQUIRED)
-
 set(FTL_HAVE_CUDA OFF)
 if(FTL_CUDA)
   include(CheckLanguage)

@@ -3,14 +3,14 @@
 #include "kernels/attention.h"
 #include "kernels/cpu/cpu_stream.h"
 #include "kernels/cpu/lanes.h"
-#include "kernels/cpu/sgemm.h"
+#include "kernels/cpu/product.h"
 
 namespace ftl::FTL_CPU {
 namespace {
 
 // Rows and columns of a block of scores; two of them and its row statistics fit a thread's scratch.
 constexpr std::int64_t block = 128;
-static_assert(2 * block * block + 2 * block <= CpuStream::scratch_floats);
+static_assert(2 * block * block + 2 * block <= CpuStream::block_floats);
 
 std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
@@ -44,27 +44,29 @@ void scale_row(float* x, std::int64_t count, float factor) {
 
 // One block of query rows of one head: passes over the columns with a running maximum and sum per row; what was summed
 // under a smaller maximum is scaled down when a larger one is met.
-void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t i0, float* scratch) {
+void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t i0,
+                   const CpuStream::Scratch& scratch) {
   const std::int64_t d = args.head_dim, stride = args.heads * d, kv_stride = args.kv_heads * d;
   const std::int64_t rows = smaller(block, args.rows - i0), kv = head / (args.heads / args.kv_heads) * d;
   const std::int64_t limit = args.first_position + i0 + rows;
-  float *s = scratch, *maximum = scratch + block * block, *sum = maximum + block;
+  float *s = scratch.blocks, *maximum = s + block * block, *sum = maximum + block;
   float* out = args.out + i0 * stride + head * d;
   for (std::int64_t j0 = 0; j0 < limit; j0 += block) {
     const std::int64_t columns = smaller(block, limit - j0);
-    sgemm({.a = args.q + i0 * stride + head * d,
-           .b = args.k + j0 * kv_stride + kv,
-           .c = s,
-           .m = rows,
-           .n = columns,
-           .k = d,
-           .lda = stride,
-           .ldb = kv_stride,
-           .ldc = block,
-           .transpose_a = false,
-           .transpose_b = true,
-           .alpha = args.scale,
-           .beta = 0});
+    multiply({.a = args.q + i0 * stride + head * d,
+              .b = args.k + j0 * kv_stride + kv,
+              .c = s,
+              .m = rows,
+              .n = columns,
+              .k = d,
+              .lda = stride,
+              .ldb = kv_stride,
+              .ldc = block,
+              .transpose_a = false,
+              .transpose_b = true,
+              .alpha = args.scale,
+              .beta = 0},
+             scratch.panel);
     for (std::int64_t row = 0; row < rows; ++row) {
       float* scores = s + row * block;
       const std::int64_t seen = visible(args.first_position + i0 + row, j0, columns);
@@ -80,19 +82,20 @@ void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t
       if (shrink != 1.0f) scale_row(out + row * stride, d, shrink);
       maximum[row] = largest;
     }
-    sgemm({.a = s,
-           .b = args.v + j0 * kv_stride + kv,
-           .c = out,
-           .m = rows,
-           .n = d,
-           .k = columns,
-           .lda = block,
-           .ldb = kv_stride,
-           .ldc = stride,
-           .transpose_a = false,
-           .transpose_b = false,
-           .alpha = 1,
-           .beta = j0 == 0 ? 0.0f : 1.0f});
+    multiply({.a = s,
+              .b = args.v + j0 * kv_stride + kv,
+              .c = out,
+              .m = rows,
+              .n = d,
+              .k = columns,
+              .lda = block,
+              .ldb = kv_stride,
+              .ldc = stride,
+              .transpose_a = false,
+              .transpose_b = false,
+              .alpha = 1,
+              .beta = j0 == 0 ? 0.0f : 1.0f},
+             scratch.panel);
   }
   for (std::int64_t row = 0; row < rows; ++row) {
     scale_row(out + row * stride, d, 1 / sum[row]);
@@ -109,11 +112,11 @@ struct HeadGradients {
 
 // P and dS of one block, and what they add to dq, dk and dv. `first_column`, `first_row`: overwrite instead of adding.
 void backward_block(const AttentionBackward& args, std::int64_t head, std::int64_t i0, std::int64_t j0,
-                    const HeadGradients& to, float* scratch) {
+                    const HeadGradients& to, const CpuStream::Scratch& scratch) {
   const std::int64_t d = args.head_dim, stride = args.heads * d, kv_stride = args.kv_heads * d;
   const std::int64_t rows = smaller(block, args.rows - i0), columns = smaller(block, args.rows - j0);
   const std::int64_t at = i0 * stride + head * d, kv = j0 * kv_stride + head / (args.heads / args.kv_heads) * d;
-  float *p = scratch, *ds = scratch + block * block;
+  float *p = scratch.blocks, *ds = p + block * block;
   const MatMul scores{.a = args.q + at,
                       .b = args.k + kv,
                       .c = p,
@@ -127,14 +130,14 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
                       .transpose_b = true,
                       .alpha = args.scale,
                       .beta = 0};
-  sgemm(scores);
+  multiply(scores, scratch.panel);
   for (std::int64_t row = 0; row < rows; ++row) {
     exponentials(p + row * block, visible(i0 + row, j0, columns), columns,
                  args.log_sum_exp[head * args.rows + i0 + row]);
   }
   MatMul dp = scores;
   dp.a = args.d_out + at, dp.b = args.v + kv, dp.c = ds, dp.alpha = 1;
-  sgemm(dp);
+  multiply(dp, scratch.panel);
 
   MatMul to_columns{.a = p,
                     .b = args.d_out + at,
@@ -149,7 +152,7 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
                     .transpose_b = false,
                     .alpha = 1,
                     .beta = i0 == j0 ? 0.0f : 1.0f};
-  sgemm(to_columns);
+  multiply(to_columns, scratch.panel);
   for (std::int64_t row = 0; row < rows; ++row) {
     const float row_sum = to.row_sums[i0 + row];
     const float* p_row = p + row * block;
@@ -157,20 +160,21 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
     for (std::int64_t j = 0; j < columns; ++j) ds_row[j] = p_row[j] * (ds_row[j] - row_sum) * args.scale;
   }
   to_columns.a = ds, to_columns.b = args.q + at, to_columns.c = to.dk + j0 * to.stride;
-  sgemm(to_columns);
-  sgemm({.a = ds,
-         .b = args.k + kv,
-         .c = args.dq + at,
-         .m = rows,
-         .n = d,
-         .k = columns,
-         .lda = block,
-         .ldb = kv_stride,
-         .ldc = stride,
-         .transpose_a = false,
-         .transpose_b = false,
-         .alpha = 1,
-         .beta = j0 == 0 ? 0.0f : 1.0f});
+  multiply(to_columns, scratch.panel);
+  multiply({.a = ds,
+            .b = args.k + kv,
+            .c = args.dq + at,
+            .m = rows,
+            .n = d,
+            .k = columns,
+            .lda = block,
+            .ldb = kv_stride,
+            .ldc = stride,
+            .transpose_a = false,
+            .transpose_b = false,
+            .alpha = 1,
+            .beta = j0 == 0 ? 0.0f : 1.0f},
+           scratch.panel);
 }
 
 float row_sum(const float* x, const float* y, std::int64_t count) {

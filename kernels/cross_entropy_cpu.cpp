@@ -47,8 +47,8 @@ float row_loss(float* x, std::int64_t target, std::int64_t vocabulary, bool back
 
 void cross_entropy(Stream& stream, const CrossEntropy& args) {
   // Without row_losses the losses of a bundle of rows wait in the caller's scratch. Same sum, same order.
-  float* const waiting = cpu(stream).scratch(0);
-  const std::int64_t bundle = args.row_losses != nullptr ? args.rows : CpuStream::scratch_floats;
+  float* const waiting = cpu(stream).scratch(0).blocks;
+  const std::int64_t bundle = args.row_losses != nullptr ? args.rows : CpuStream::block_floats;
   double total = 0;
   for (std::int64_t first = 0; first < args.rows; first += bundle) {
     const std::int64_t count = args.rows - first < bundle ? args.rows - first : bundle;

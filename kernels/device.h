@@ -53,7 +53,7 @@ class Buffer {
 struct DeviceTraits {
   std::string name;  // "AMD EPYC, avx2", "NVIDIA H100 ..."
   Place place = Place::host;
-  std::string blas;             // library and kernel chosen: "OpenBLAS 0.3.21 Zen"; part of the promise of equal bits
+  std::string library;          // whose matrix products are used: "cuBLASLt 13.0"; empty on the CPU, they are ours
   std::string instruction_set;  // "avx2", "baseline", "sm_90"
 };
 
@@ -74,7 +74,7 @@ class Device {
   virtual void release(void* data, std::size_t bytes) noexcept = 0;
 };
 
-// The CPU. BLAS is pinned to one thread a call; parallelism comes from the stream's threads. `instruction_set` imposes
+// The CPU; parallelism comes from the stream's threads. `instruction_set` imposes
 // one ("baseline", "avx2"; a failure if the processor lacks it); empty takes the best the processor has.
 Result<std::unique_ptr<Device>> make_cpu_device(std::string_view instruction_set = {});
 

@@ -54,6 +54,7 @@ struct RmsNormBackward {
 
 // C = alpha * op(A) * op(B) + beta * C      op(A): [m, k]   op(B): [k, n]   C: [m, n] with row stride ldc
 // Linear layers store W as [out, in]: forward y = x W^T is transpose_b; dx = dy W has none; dW = dy^T x is transpose_a.
+// A frozen W may be bfloat16: then b is null and b_bf16 is used, widened exactly.
 struct MatMul {
   const float* a;
   const float* b;
@@ -62,6 +63,7 @@ struct MatMul {
   std::int64_t lda, ldb, ldc;
   bool transpose_a, transpose_b;
   float alpha, beta;
+  const std::uint16_t* b_bf16 = nullptr;
 };
 
 // Rotates pairs (i, i + head_dim/2) of every head in place by angle position * inverse_frequency[i] (Hugging Face's

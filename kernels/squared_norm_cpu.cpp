@@ -32,8 +32,8 @@ std::int64_t first_non_finite(const float* x, std::int64_t count) {
 
 void squared_norm(Stream& stream, const SquaredNorm& args) {
   // Block sums wait in the caller's scratch, a bundle of blocks at a time, and are added in ascending order.
-  constexpr std::int64_t bundle = CpuStream::scratch_floats / 2;
-  char* const waiting = reinterpret_cast<char*>(cpu(stream).scratch(0));
+  constexpr std::int64_t bundle = CpuStream::block_floats / 2;
+  char* const waiting = reinterpret_cast<char*>(cpu(stream).scratch(0).blocks);
   const std::int64_t blocks = (args.count + block - 1) / block;
   double total = 0;
   args.non_finite[0] = -1;

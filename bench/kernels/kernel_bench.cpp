@@ -3,11 +3,16 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
+#include <functional>
 #include <map>
 #include <vector>
+
+#ifdef FTL_HAVE_OPENBLAS
+#include <cblas.h>
+#endif
 
 #include "kernels/device.h"
 
@@ -47,7 +52,7 @@ double peak(int threads) {
   return known[threads] = best;
 }
 
-// Arguments: m, n, k, transpose_a, transpose_b, threads.
+// Arguments: m, n, k, transpose_a, transpose_b, threads, bf16 (of B).
 void matmul(benchmark::State& state) {
   const std::int64_t m = state.range(0), n = state.range(1), k = state.range(2);
   const bool ta = state.range(3) != 0, tb = state.range(4) != 0;
@@ -56,32 +61,73 @@ void matmul(benchmark::State& state) {
   Cpu cpu(threads);
   const std::vector<float> a = floats(m * k), b = floats(n * k);
   std::vector<float> c(static_cast<std::size_t>(m * n));
-  for (auto _ : state) {
-    cpu.device->kernels().matmul(*cpu.stream,
-                                 {a.data(), b.data(), c.data(), m, n, k, ta ? m : k, tb ? k : n, n, ta, tb, 1, 0});
-  }
+  std::vector<std::uint16_t> halves;
+  for (const float value : b) halves.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16));
+  MatMul product{a.data(), b.data(), c.data(), m, n, k, ta ? m : k, tb ? k : n, n, ta, tb, 1, 0};
+  if (state.range(6) != 0) product.b = nullptr, product.b_bf16 = halves.data();
+  for (auto _ : state) cpu.device->kernels().matmul(*cpu.stream, product);
   const double work = 2e-9 * static_cast<double>(m * n * k) * static_cast<double>(state.iterations());
   state.counters["GFLOP/s"] = benchmark::Counter(work, benchmark::Counter::kIsRate);
   state.counters["of_peak"] = benchmark::Counter(work / fastest, benchmark::Counter::kIsRate);
 }
 
-void matmul_shapes(benchmark::internal::Benchmark* bench) {
-  for (const int threads : {1, 2}) {
-    for (const std::int64_t rows : {32, 256}) {
-      bench->Args({rows, 192, 192, 0, 1, threads})
-          ->Args({rows, 512, 192, 0, 1, threads})
-          ->Args({rows, 2048, 512, 0, 1, threads});
-      bench->Args({rows, 576, 576, 0, 1, threads})
-          ->Args({rows, 1536, 576, 0, 1, threads})
-          ->Args({rows, 576, 1536, 0, 0, threads});
-      bench->Args({rows, 16, 576, 0, 1, threads})
-          ->Args({rows, 576, 16, 0, 1, threads})
-          ->Args({16, 576, rows, 1, 0, threads});
-    }
-    bench->Args({1, 576, 576, 0, 1, threads})->Args({256, 49152, 576, 0, 1, threads});
+// Arguments: m, n, k, transpose_a, transpose_b: the products of a step of the example (192 wide) and of a 135M model
+// (576).
+void matmul_shapes(const std::function<void(std::vector<std::int64_t>)>& add) {
+  for (const std::int64_t rows : {32, 256}) {
+    add({rows, 192, 192, 0, 1});
+    add({rows, 512, 192, 0, 1});
+    add({rows, 576, 576, 0, 1});
+    add({rows, 1536, 576, 0, 1});
+    add({rows, 576, 1536, 0, 0});
+    add({rows, 16, 576, 0, 1});
+    add({rows, 576, 16, 0, 1});
+    add({16, 576, rows, 1, 0});
   }
+  add({1, 576, 576, 0, 1});
+  add({128, 49152, 576, 0, 1});
 }
-BENCHMARK(matmul)->Apply(matmul_shapes)->UseRealTime()->MinTime(0.05);
+BENCHMARK(matmul)
+    ->Apply([](benchmark::internal::Benchmark* bench) {
+      for (const std::int64_t threads : {1, 2}) {
+        for (const std::int64_t bf16 : {0, 1}) {
+          matmul_shapes([&](std::vector<std::int64_t> shape) {
+            shape.insert(shape.end(), {threads, bf16});
+            bench->Args(shape);
+          });
+        }
+      }
+    })
+    ->UseRealTime()
+    ->MinTime(0.05);
+
+#ifdef FTL_HAVE_OPENBLAS
+void openblas_sgemm(const MatMul& p) {
+  const auto m = static_cast<int>(p.m), n = static_cast<int>(p.n), k = static_cast<int>(p.k);
+  cblas_sgemm(CblasRowMajor, p.transpose_a ? CblasTrans : CblasNoTrans, p.transpose_b ? CblasTrans : CblasNoTrans, m, n,
+              k, p.alpha, p.a, static_cast<int>(p.lda), p.b, static_cast<int>(p.ldb), p.beta, p.c,
+              static_cast<int>(p.ldc));
+}
+
+// The same products by OpenBLAS on one thread. Arguments: m, n, k, transpose_a, transpose_b.
+void openblas(benchmark::State& state) {
+  const std::int64_t m = state.range(0), n = state.range(1), k = state.range(2);
+  const bool ta = state.range(3) != 0, tb = state.range(4) != 0;
+  openblas_set_num_threads(1);
+  const std::vector<float> a = floats(m * k), b = floats(n * k);
+  std::vector<float> c(static_cast<std::size_t>(m * n));
+  const MatMul product{a.data(), b.data(), c.data(), m, n, k, ta ? m : k, tb ? k : n, n, ta, tb, 1, 0};
+  for (auto _ : state) openblas_sgemm(product);
+  const double work = 2e-9 * static_cast<double>(m * n * k) * static_cast<double>(state.iterations());
+  state.counters["GFLOP/s"] = benchmark::Counter(work, benchmark::Counter::kIsRate);
+}
+BENCHMARK(openblas)
+    ->Apply([](benchmark::internal::Benchmark* bench) {
+      matmul_shapes([&](const std::vector<std::int64_t>& shape) { bench->Args(shape); });
+    })
+    ->UseRealTime()
+    ->MinTime(0.05);
+#endif
 
 // Arguments: rows, heads, kv_heads, head_dim, threads. GFLOP/s counts the causal half only.
 void attention(benchmark::State& state) {

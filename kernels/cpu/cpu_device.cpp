@@ -10,7 +10,6 @@
 
 #include "kernels/cpu/cpu_stream.h"
 #include "kernels/cpu/cpu_table.h"
-#include "kernels/cpu/sgemm.h"
 #include "kernels/device.h"
 
 namespace ftl {
@@ -52,7 +51,7 @@ class CpuDevice final : public Device {
   explicit CpuDevice(std::string instruction_set) : kernels_(table_of(instruction_set)) {
     traits_ = {.name = processor_name() + ", " + instruction_set,
                .place = Place::host,
-               .blas = blas_description(),
+               .library = {},
                .instruction_set = std::move(instruction_set)};
   }
 
@@ -76,9 +75,9 @@ class CpuDevice final : public Device {
   Result<std::unique_ptr<Stream>> make_stream(int threads) override {
     auto pool = ThreadPool::start(threads);
     if (!pool) return pool.error();
-    auto scratch = allocate(static_cast<std::size_t>(threads * CpuStream::scratch_floats) * sizeof(float));
-    if (!scratch) return scratch.error();
-    return std::unique_ptr<Stream>(std::make_unique<CpuStream>(*this, std::move(*pool), std::move(*scratch)));
+    auto memory = allocate(static_cast<std::size_t>(threads * CpuStream::floats_a_thread) * sizeof(float));
+    if (!memory) return memory.error();
+    return std::unique_ptr<Stream>(std::make_unique<CpuStream>(*this, std::move(*pool), std::move(*memory)));
   }
 
   Result<Done> upload(Stream&, void* to, std::span<const std::byte> from) override {
@@ -116,7 +115,6 @@ Result<std::unique_ptr<Device>> make_cpu_device(std::string_view instruction_set
                        (best == "baseline" ? "" : " and " + best),
                    "", "run on the kind of machine the run was started on, or start it over"};
   }
-  use_one_blas_thread();
   return std::unique_ptr<Device>(
       std::make_unique<CpuDevice>(instruction_set.empty() ? best : std::string(instruction_set)));
 }

@@ -12,21 +12,30 @@ namespace ftl {
 
 class CpuStream final : public Stream {
  public:
-  // Floats of scratch a thread: two blocks of attention scores (attention.h) and their row statistics.
-  static constexpr std::int64_t scratch_floats = 2 * 128 * 128 + 2 * 128;
+  struct Scratch {  // a thread's own
+    float* blocks;  // [block_floats]: two blocks of attention scores (attention.h) and their row statistics
+    float* panel;   // [panel_floats]: a panel of a matrix product (product.h)
+  };
+  static constexpr std::int64_t block_floats = 2 * 128 * 128 + 2 * 128, panel_floats = 10240;
 
-  CpuStream(Device& device, std::unique_ptr<ThreadPool> pool, Buffer scratch)
-      : device_(device), pool_(std::move(pool)), scratch_(std::move(scratch)) {}
+  static constexpr std::int64_t floats_a_thread = block_floats + panel_floats;
+
+  // `memory`: [threads, floats_a_thread]
+  CpuStream(Device& device, std::unique_ptr<ThreadPool> pool, Buffer memory)
+      : device_(device), pool_(std::move(pool)), memory_(std::move(memory)) {}
 
   Device& device() override { return device_; }
   Result<Done> synchronize() override { return Done{}; }
   ThreadPool& pool() { return *pool_; }
-  float* scratch(int thread) { return scratch_.floats() + thread * scratch_floats; }
+  Scratch scratch(int thread) {
+    float* const own = memory_.floats() + thread * floats_a_thread;
+    return {own, own + block_floats};
+  }
 
  private:
   Device& device_;
   std::unique_ptr<ThreadPool> pool_;
-  Buffer scratch_;  // [threads, scratch_floats]
+  Buffer memory_;  // [threads, floats_a_thread]
 };
 
 // The streams that kernels of the CPU are given were made by the CPU's device.

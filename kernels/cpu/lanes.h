@@ -27,7 +27,7 @@ inline Lanes load(const float* from) {
   return lanes;
 }
 inline void store(float* to, Lanes lanes) { std::memcpy(to, &lanes, sizeof lanes); }
-inline Lanes broadcast(float value) { return Lanes{} + value; }
+inline Lanes broadcast(float value) { return value - Lanes{}; }  // not +, which would turn -0 into 0
 // Lanes `count` and above become `rest`.
 inline Lanes load_some(const float* from, std::int64_t count, float rest) {
   Lanes lanes = broadcast(rest);

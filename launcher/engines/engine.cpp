@@ -9,10 +9,8 @@
 namespace ftl {
 namespace {
 
-// One BLAS thread a call: the rank's own pool spreads tiles, and equal bits need equal calls.
 std::vector<std::string> environment_of_ranks(const EngineRequest& request) {
-  std::vector<std::string> set = {std::string(secret_variable) + "=" + request.secret, request.marker,
-                                  "OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1"};
+  std::vector<std::string> set = {std::string(secret_variable) + "=" + request.secret, request.marker};
   set.insert(set.end(), request.environment.begin(), request.environment.end());
   return set;
 }

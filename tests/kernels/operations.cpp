@@ -1,6 +1,7 @@
 #include "tests/kernels/operations.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "kernels/adamw.h"
@@ -65,6 +66,19 @@ void add_matmul(Cases& cases, std::int64_t m, std::int64_t n, std::int64_t k, bo
                          std::fill(c + row * ldc, c + row * ldc + n, NAN);  // never read
                      }
                      kernels.matmul(stream, {a, b, c, m, n, k, ta ? m : k, tb ? k : n, ldc, ta, tb, 0.5f, beta});
+                     return std::vector<Floats>{c.values()};
+                   }});
+}
+
+// B in bfloat16, widened exactly: the reference widens it too.
+void add_matmul_of_halves(Cases& cases, std::int64_t m, std::int64_t n, std::int64_t k, bool tb) {
+  cases.push_back({std::string("matmul_bf16") + (tb ? "_tb" : "") + dimensions({m, n, k}), 3e-5,
+                   [=](const KernelTable& kernels, Stream& stream, int shift) {
+                     Operand a(numbers(m * k, 1), shift), c(Floats(m * n, NAN), shift);
+                     std::vector<std::uint16_t> b;
+                     for (const float value : numbers(k * n, 2))
+                       b.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16));
+                     kernels.matmul(stream, {a, nullptr, c, m, n, k, k, tb ? k : n, n, false, tb, 1, 0, b.data()});
                      return std::vector<Floats>{c.values()};
                    }});
 }
@@ -208,6 +222,7 @@ std::vector<OperationCase> operation_cases() {
       for (const bool tb : {false, true}) add_matmul(cases, p.m, p.n, p.k, ta, tb, ta == tb ? 1.0f : 0.0f);
     }
     add_matmul(cases, p.m, p.n, p.k, false, true, 0.5f);
+    for (const bool tb : {false, true}) add_matmul_of_halves(cases, p.m, p.n, p.k, tb);
   }
   struct Rows {
     std::int64_t rows, width;

@@ -37,7 +37,6 @@ TEST(LocalEngine, IsOneKeeper) {
   const auto command = engine_command(request_of(EngineKind::local, 1));
   EXPECT_THAT(command.argv, ElementsAre("/opt/ftkeeper", "--control", "127.0.0.1:4000", "--spec", "/s/spec.json",
                                         "--rank", "0", "--", "/opt/fttrain", "--spec", "/s/spec.json"));
-  EXPECT_THAT(command.environment, Contains("OPENBLAS_NUM_THREADS=1"));
 }
 
 TEST(MpirunEngine, StartsOneKeeperARankAndBindsNothing) {
