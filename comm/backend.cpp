@@ -24,9 +24,9 @@ Result<LoadedBackend> load_backend(const std::string& name, const std::string& l
   // Open MPI's plugins look for symbols of libmpi among the global ones, so what the backend links is opened globally.
   void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
   if (library == nullptr) return unavailable(name, path, loader_error());
-  void* symbol = ::dlsym(library, "ftl_make_communicator");
+  const void* symbol = ::dlsym(library, "ftl_make_communicator");
   if (symbol == nullptr) return unavailable(name, path, loader_error());
-  return LoadedBackend{path, reinterpret_cast<MakeCommunicator>(symbol)};
+  return LoadedBackend{path, *static_cast<const MakeCommunicator*>(symbol)};
 }
 
 MakeCommunicatorResult make_communicator(const std::string& name, const std::string& library_directory,

@@ -71,10 +71,11 @@ struct BackendOptions {
   int device = 0;  // nccl: ordinal of this rank's GPU
 };
 
-// Every backend's shared object exports `extern "C" ftl::MakeCommunicatorResult ftl_make_communicator(const
-// BackendOptions&)`. It may block until all ranks have joined; a rank that never comes is found by the launcher's
-// watchdog, from outside.
+// It may block until all ranks have joined; a rank that never comes is found by the launcher's watchdog, from outside.
 using MakeCommunicatorResult = Result<std::unique_ptr<Communicator>>;
 using MakeCommunicator = MakeCommunicatorResult (*)(const BackendOptions&);
 
 }  // namespace ftl
+
+// Every backend's shared object defines this.
+extern "C" __attribute__((visibility("default"))) const ftl::MakeCommunicator ftl_make_communicator;

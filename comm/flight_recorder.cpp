@@ -201,6 +201,12 @@ void FlightRecorder::heartbeat(TimePoint now) noexcept {
   ring_->header->last_progress.store(now.since_start.count(), relaxed);
 }
 
+void FlightRecorder::heartbeat(Phase phase, TimePoint now) noexcept {
+  ring_->phase = phase;
+  ring_->header->phase.store(static_cast<std::uint64_t>(phase), relaxed);
+  heartbeat(now);
+}
+
 std::uint64_t FlightRecorder::collective_started(const CollectiveSignature& signature, TimePoint now) noexcept {
   ring_->signature = signature;
   ++ring_->collective;

@@ -91,6 +91,8 @@ class FlightRecorder {
 
   void enter(Phase phase, Step step, TimePoint now) noexcept;
   void heartbeat(TimePoint now) noexcept;
+  // Progress in `phase`, for phases that alternate too often to have entries of their own.
+  void heartbeat(Phase phase, TimePoint now) noexcept;
   std::uint64_t collective_started(const CollectiveSignature& signature, TimePoint now) noexcept;
   void collective_completed(std::uint64_t collective, TimePoint now) noexcept;
   void fault_fired(TimePoint now) noexcept;

@@ -78,8 +78,10 @@ class Device {
 // one ("baseline", "avx2"; a failure if the processor lacks it); empty takes the best the processor has.
 Result<std::unique_ptr<Device>> make_cpu_device(std::string_view instruction_set = {});
 
-// Exported by libftl_cuda.so as `extern "C" ftl::MakeDeviceResult ftl_make_device(int ordinal)`.
 using MakeDeviceResult = Result<std::unique_ptr<Device>>;
 using MakeDevice = MakeDeviceResult (*)(int ordinal);
 
 }  // namespace ftl
+
+// A device's shared object (libftl_cuda.so) defines this.
+extern "C" __attribute__((visibility("default"))) const ftl::MakeDevice ftl_make_device;

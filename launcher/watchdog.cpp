@@ -10,8 +10,6 @@ constexpr Duration stopped_limit = std::chrono::seconds(2);
 // A longer pause between two ticks means that nobody watched: the machine slept, or the launcher was stopped.
 constexpr Duration unwatched_gap = std::chrono::milliseconds(500);
 constexpr std::size_t remembered_steps = 64;
-// A process that has used this share of the time as CPU is computing, only slowly: it gets twice the limit.
-constexpr double computing_share = 0.2;
 
 Duration seconds(double value) { return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(value)); }
 double in_seconds(Duration value) { return std::chrono::duration<double>(value).count(); }
@@ -56,10 +54,7 @@ void Watchdog::rank_started(Rank rank, TimePoint now) {
 
 void Watchdog::pulse(Rank rank, const Pulse& pulse, TimePoint now) {
   Watched& watched = ranks_[static_cast<std::size_t>(rank.value)];
-  if (!watched.has_pulse || progress_of(pulse) != progress_of(watched.pulse)) {
-    watched.progress_at = now;
-    watched.cpu_at_progress = pulse.cpu_seconds;
-  }
+  if (!watched.has_pulse || progress_of(pulse) != progress_of(watched.pulse)) watched.progress_at = now;
   if (pulse.state != ProcessState::stopped) {
     watched.stopped_since.reset();
   } else if (!watched.stopped_since) {
@@ -107,10 +102,6 @@ bool Watchdog::waits_for_a_peer(const Watched& rank) const {
   });
 }
 
-bool Watchdog::is_computing(const Watched& rank, TimePoint now) const {
-  return rank.pulse.cpu_seconds - rank.cpu_at_progress > computing_share * in_seconds(now - rank.progress_at);
-}
-
 // Before a step's time is known, the peers tell how long the work takes: those who wait have done it.
 Duration Watchdog::limit_of_first_step(const Watched& rank) const {
   const Duration start = seconds(config_.init_seconds);
@@ -125,11 +116,10 @@ Duration Watchdog::limit_of_first_step(const Watched& rank) const {
                                   seconds(config_.stuck_step_factor * in_seconds(*longest))));
 }
 
-Duration Watchdog::limit_of(const Watched& rank, TimePoint now) const {
+Duration Watchdog::limit_of(const Watched& rank) const {
   if (!rank.pulse.ring_readable || rank.pulse.ring.phase == Phase::init) return seconds(config_.init_seconds);
   if (rank.finished) return deadline() + seconds(config_.checkpoint_seconds);
   Duration limit = step_completed_in_attempt_ ? deadline() : limit_of_first_step(rank);
-  if (is_computing(rank, now)) limit *= 2;
   if (is_slow_phase(rank.pulse.ring.phase)) limit += seconds(config_.checkpoint_seconds);
   return limit;
 }
@@ -146,7 +136,7 @@ std::optional<Alarm> Watchdog::judge(Rank number, const Watched& rank, TimePoint
     return Alarm{number, AlarmCause::stopped, *rank.stopped_since, stopped_limit};
   }
   if (!rank.has_pulse || waits_for_a_peer(rank)) return std::nullopt;
-  const Duration limit = limit_of(rank, now);
+  const Duration limit = limit_of(rank);
   if (now - rank.progress_at <= limit) return std::nullopt;
   const AlarmCause cause = rank.finished              ? AlarmCause::not_exited
                            : rank.pulse.ring_readable ? AlarmCause::no_progress

@@ -59,13 +59,11 @@ class Watchdog {
     Pulse pulse;  // the newest
     TimePoint pulse_at;
     TimePoint progress_at;
-    double cpu_at_progress = 0;
     std::optional<TimePoint> stopped_since;
     std::optional<TimePoint> left_init_at;
   };
   bool waits_for_a_peer(const Watched& rank) const;
-  bool is_computing(const Watched& rank, TimePoint now) const;
-  Duration limit_of(const Watched& rank, TimePoint now) const;
+  Duration limit_of(const Watched& rank) const;
   Duration limit_of_first_step(const Watched& rank) const;
   std::optional<Alarm> judge(Rank number, const Watched& rank, TimePoint now) const;
   void forgive_unwatched_time(TimePoint now);

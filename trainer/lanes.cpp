@@ -35,25 +35,26 @@ Result<Lanes> Lanes::plan(Device& device, Llama& model, const Adapter* adapter, 
   return planned;
 }
 
-void Lanes::compute(Lane& lane, const Example& example, Work work) {
+void Lanes::compute(Lane& lane, const Example& example, Work work, const PassProgress& progress) {
   const std::size_t rows = example.ids.size();
   lane.targets.assign(rows, -1);
   for (std::size_t i = 1; i < rows; ++i) {
     if (example.supervised[i]) lane.targets[i - 1] = example.ids[i];
   }
   lane.result = model_->loss(*lane.stream, *lane.workspace, adapter_, example.ids, lane.targets,
-                             work == Work::loss_and_gradient ? lane.gradient.floats() : nullptr);
+                             work == Work::loss_and_gradient ? lane.gradient.floats() : nullptr, progress);
 }
 
 Result<Done> Lanes::run(std::span<const Example> set, std::span<const std::int64_t> indices, Work work,
-                        const std::function<void(std::size_t)>& begin,
+                        const PassProgress& progress,
                         const std::function<Result<Done>(std::size_t, const LeafResult&)>& consume) {
+  const PassProgress silent;
   for (std::size_t first = 0; first < indices.size(); first += lanes_.size()) {
-    begin(first);
     const std::size_t group = std::min(lanes_.size(), indices.size() - first);
-    auto compute_one = [&](std::int64_t lane, int) {
+    auto compute_one = [&](std::int64_t lane, int thread) {
       compute(lanes_[static_cast<std::size_t>(lane)],
-              set[static_cast<std::size_t>(indices[first + static_cast<std::size_t>(lane)])], work);
+              set[static_cast<std::size_t>(indices[first + static_cast<std::size_t>(lane)])], work,
+              thread == 0 ? progress : silent);
     };
     pool_->parallel_for(static_cast<std::int64_t>(group), compute_one);
     for (std::size_t i = 0; i < group; ++i) {

@@ -28,9 +28,9 @@ class Lanes {
   };
   enum class Work : std::uint8_t { loss, loss_and_gradient };
   // Computes the examples `indices` of `set`, several at a time, and hands the results to `consume` in ascending order
-  // of position. `begin` is called before each group of leaves (progress, planted faults).
+  // of position. `progress` is called by the leaves that the calling thread computes itself, on it.
   Result<Done> run(std::span<const Example> set, std::span<const std::int64_t> indices, Work work,
-                   const std::function<void(std::size_t)>& begin,
+                   const PassProgress& progress,
                    const std::function<Result<Done>(std::size_t, const LeafResult&)>& consume);
   Stream& first_stream() { return *lanes_.front().stream; }
   std::size_t count() const { return lanes_.size(); }
@@ -47,7 +47,7 @@ class Lanes {
   const Adapter* adapter_ = nullptr;
   std::vector<Lane> lanes_;
   std::unique_ptr<ThreadPool> pool_;  // one thread a lane
-  void compute(Lane& lane, const Example& example, Work work);
+  void compute(Lane& lane, const Example& example, Work work, const PassProgress& progress);
 };
 
 }  // namespace ftl

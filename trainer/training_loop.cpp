@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -134,13 +135,15 @@ Result<Done> TrainingRun::accumulate_leaves(std::span<const std::int64_t> indice
   const auto own =
       indices.subspan(static_cast<std::size_t>(own_.begin), static_cast<std::size_t>(own_.end - own_.begin));
   const std::size_t parameters = static_cast<std::size_t>(state_.parameters());
-  auto begin = [this](std::size_t position) {
-    context_.recorder.heartbeat(context_.clock.now());
-    if (position > 0) return;
-    enter(Phase::forward);
+  // The first of each way is an entry of the recorder, and the place of planted faults; the others are heartbeats.
+  bool backward_entered = false;
+  const auto progress = [&](Direction direction) {
+    const Phase phase = direction == Direction::forward ? Phase::forward : Phase::backward;
+    if (phase == Phase::backward && !std::exchange(backward_entered, true)) return enter(Phase::backward);
+    context_.recorder.heartbeat(phase, context_.clock.now());
   };
+  enter(Phase::forward);
   auto consume = [&](std::size_t position, const Lanes::LeafResult& leaf) -> Result<Done> {
-    if (position == 0) enter(Phase::backward);  // between the first leaf and the others: the middle of the work
     std::span<float> buffer = sum_.next_leaf();
     if (Result<Done> copied = state_.download_gradient(lanes_.first_stream(), leaf.gradient, buffer.first(parameters));
         !copied)
@@ -154,7 +157,10 @@ Result<Done> TrainingRun::accumulate_leaves(std::span<const std::int64_t> indice
     context_.recorder.heartbeat(context_.clock.now());
     return Done{};
   };
-  return lanes_.run(inputs_.examples.train, own, Lanes::Work::loss_and_gradient, begin, consume);
+  Result<Done> computed = lanes_.run(inputs_.examples.train, own, Lanes::Work::loss_and_gradient, progress, consume);
+  // A rank without leaves, or whose lanes left nothing to this thread, passes through the phase all the same.
+  if (computed && !backward_entered) enter(Phase::backward);
+  return computed;
 }
 
 // What a faulty program would call instead: an exact sum of another size or for another step.
@@ -268,13 +274,13 @@ Result<Done> TrainingRun::evaluate() {
   ExactSum sum(rank_, world_, leaves, 1);
   std::vector<std::int64_t> indices(static_cast<std::size_t>(own.end - own.begin));
   std::iota(indices.begin(), indices.end(), own.begin);
-  auto begin = [this](std::size_t) { context_.recorder.heartbeat(context_.clock.now()); };
+  const auto progress = [this](Direction) { context_.recorder.heartbeat(context_.clock.now()); };
   auto consume = [&](std::size_t position, const Lanes::LeafResult& leaf) -> Result<Done> {
     sum.next_leaf()[0] = static_cast<float>(leaf.loss.loss);
     sum.add_leaf(own.begin + static_cast<std::int64_t>(position));
     return Done{};
   };
-  if (Result<Done> computed = lanes_.run(inputs_.examples.validation, indices, Lanes::Work::loss, begin, consume);
+  if (Result<Done> computed = lanes_.run(inputs_.examples.validation, indices, Lanes::Work::loss, progress, consume);
       !computed)
     return computed;
   Result<std::span<float>> total =

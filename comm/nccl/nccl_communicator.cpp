@@ -258,7 +258,4 @@ MakeCommunicatorResult make(const BackendOptions& options) {
 
 }  // namespace ftl
 
-extern "C" __attribute__((visibility("default"))) ftl::MakeCommunicatorResult ftl_make_communicator(
-    const ftl::BackendOptions& options) {
-  return ftl::make(options);
-}
+const ftl::MakeCommunicator ftl_make_communicator = ftl::make;

@@ -165,6 +165,4 @@ MakeDeviceResult make(int ordinal) {
 
 }  // namespace ftl
 
-extern "C" __attribute__((visibility("default"))) ftl::MakeDeviceResult ftl_make_device(int ordinal) {
-  return ftl::make(ordinal);
-}
+const ftl::MakeDevice ftl_make_device = ftl::make;

@@ -14,9 +14,9 @@ const std::string directory = FTL_BINARY_DIR "/lib";
 TEST(CudaDevice, IsRefusedByNameAndNeverHalfUsable) {
   void* library = ::dlopen((directory + "/libftl_cuda.so").c_str(), RTLD_NOW | RTLD_NODELETE);
   ASSERT_NE(library, nullptr) << ::dlerror();
-  const auto make = reinterpret_cast<MakeDevice>(::dlsym(library, "ftl_make_device"));
+  const auto make = static_cast<const MakeDevice*>(::dlsym(library, "ftl_make_device"));
   ASSERT_NE(make, nullptr);
-  const MakeDeviceResult device = make(0);
+  const MakeDeviceResult device = (*make)(0);
   ASSERT_FALSE(device);
   EXPECT_THAT(device.error().kind, testing::AnyOf(FaultKind::backend_unavailable, FaultKind::not_in_this_version));
 }

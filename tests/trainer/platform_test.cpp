@@ -26,7 +26,7 @@ TEST(Platform, IsTheSameForTheSameProgramAndAnotherForAnother) {
   put(directory / "changed", "a Program");
   EXPECT_EQ(of("rebuilt"), of("built"));
   EXPECT_NE(of("changed"), of("built"));
-  EXPECT_NE(of("built").find((*device)->traits().blas), std::string::npos);
+  EXPECT_NE(of("built").find((*device)->traits().instruction_set), std::string::npos);
 }
 
 }  // namespace

@@ -149,7 +149,8 @@ std::int64_t Llama::workspace_bytes(const ModelConfig& config, std::int64_t max_
 }
 
 Result<LossSum> Llama::loss(Stream& stream, Workspace& workspace, const Adapter* adapter,
-                            std::span<const std::int32_t> ids, std::span<const std::int32_t> targets, float* gradient) {
+                            std::span<const std::int32_t> ids, std::span<const std::int32_t> targets, float* gradient,
+                            const PassProgress& progress) {
   assert(ids.size() == targets.size());
   const LlamaWeights& weights = impl_->weights;
   const KernelTable& kernels = stream.device().kernels();
@@ -169,7 +170,7 @@ Result<LossSum> Llama::loss(Stream& stream, Workspace& workspace, const Adapter*
     return sent.error();
   if (auto sent = upload_ints(stream, workspace.rows_used, workspace.host_rows); !sent) return sent.error();
   if (auto sent = upload_ints(stream, workspace.targets, workspace.host_targets); !sent) return sent.error();
-  LlamaPass pass(stream, weights, workspace, adapter);
+  LlamaPass pass(stream, weights, workspace, adapter, &progress);
   pass.forward(rows, 0);
   const bool backward = full || (gradient != nullptr && pass.has_adapted_module());
   // Gains, embedding and head are added to; everything else is overwritten.

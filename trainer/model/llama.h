@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,6 +23,10 @@ struct LossSum {
   double loss = 0;
   std::int64_t tokens = 0;
 };
+
+// Told before every layer which way a pass goes, on the thread that computes: progress for a watchdog.
+enum class Direction : std::uint8_t { forward, backward };
+using PassProgress = std::function<void(Direction)>;
 
 // Activations, gradients of activations and caches for one sequence in flight; one per lane. Planned for `max_rows`
 // once: nothing is allocated after that. Defined in trainer/model/workspace.h; a std::unique_ptr<Workspace> needs that
@@ -57,7 +62,7 @@ class Llama {
   // weights_layout()), it is overwritten by the gradient of the sum. Work below the lowest adapter, and the LM head on
   // unsupervised rows, is not done.
   Result<LossSum> loss(Stream& stream, Workspace& workspace, const Adapter* adapter, std::span<const std::int32_t> ids,
-                       std::span<const std::int32_t> targets, float* gradient);
+                       std::span<const std::int32_t> targets, float* gradient, const PassProgress& progress = {});
   // Logits of every position: logits is [rows, vocabulary] on the host.
   Result<Done> logits(Stream& stream, Workspace& workspace, const Adapter* adapter, std::span<const std::int32_t> ids,
                       std::span<float> logits);

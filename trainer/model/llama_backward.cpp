@@ -87,6 +87,7 @@ void LlamaPass::head_backward(const float* hidden, std::int64_t rows, float* ful
 
 void LlamaPass::backward(std::int64_t rows, float* gradient) {
   for (std::size_t layer = weights_.layers.size(); layer-- > 0;) {
+    report(Direction::backward);
     if (!mlp_backward(layer, rows, gradient)) return;
     if (!attention_backward(layer, rows, gradient)) return;
   }

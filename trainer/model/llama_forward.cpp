@@ -13,13 +13,15 @@ constexpr std::int64_t stage_of[projections] = {0, 0, 0, 1, 2, 2, 3};
 
 }  // namespace
 
-LlamaPass::LlamaPass(Stream& stream, const LlamaWeights& weights, Workspace& workspace, const Adapter* adapter)
+LlamaPass::LlamaPass(Stream& stream, const LlamaWeights& weights, Workspace& workspace, const Adapter* adapter,
+                     const PassProgress* progress)
     : stream_(stream),
       kernels_(stream.device().kernels()),
       weights_(weights),
       config_(weights.config),
       workspace_(workspace),
-      adapter_(adapter) {
+      adapter_(adapter),
+      progress_(progress) {
   for (std::size_t i = 0; i < weights.modules.size(); ++i) {
     workspace.pairs[i] = adapter == nullptr ? Adapter::Pair{} : adapter->pair(weights.modules[i].name);
     if (workspace.pairs[i].a == nullptr) continue;
@@ -63,6 +65,7 @@ void LlamaPass::forward(std::int64_t rows, std::int64_t first_position) {
                                        .width = config_.width});
   const std::size_t layers = workspace_.layers.size();
   for (std::size_t layer = 0; layer < layers; ++layer) {
+    report(Direction::forward);
     layer_forward(layer, layer + 1 < layers ? workspace_.layers[layer + 1].input : workspace_.output, rows,
                   first_position);
   }

@@ -7,6 +7,7 @@
 #include "kernels/device.h"
 #include "lora/adapter.h"
 #include "lora/lora_linear.h"
+#include "trainer/model/llama.h"
 #include "trainer/model/llama_weights.h"
 #include "trainer/model/workspace.h"
 
@@ -14,8 +15,9 @@ namespace ftl {
 
 class LlamaPass {
  public:
-  // Looks the adapter's pairs up once. `adapter` may be null.
-  LlamaPass(Stream& stream, const LlamaWeights& weights, Workspace& workspace, const Adapter* adapter);
+  // Looks the adapter's pairs up once. `adapter` and `progress` may be null.
+  LlamaPass(Stream& stream, const LlamaWeights& weights, Workspace& workspace, const Adapter* adapter,
+            const PassProgress* progress = nullptr);
 
   // workspace.ids[0, rows) -> workspace.output. Row 0 is at `first_position`; keys and values before it are in the
   // workspace.
@@ -37,6 +39,9 @@ class LlamaPass {
   enum class Stage : std::int64_t { attention_input, attention_output, mlp_input, mlp_output };
   static constexpr std::int64_t stages = 4;
 
+  void report(Direction direction) const {
+    if (progress_ != nullptr && *progress_) (*progress_)(direction);
+  }
   void layer_forward(std::size_t layer, float* output, std::int64_t rows, std::int64_t first_position);
   // Each returns whether anything below is trained.
   bool mlp_backward(std::size_t layer, std::int64_t rows, float* gradient);
@@ -59,6 +64,7 @@ class LlamaPass {
   const ModelConfig& config_;
   Workspace& workspace_;
   const Adapter* adapter_;
+  const PassProgress* progress_;
   std::int64_t lowest_stage_ =
       -1;  // layer * stages + stage of the lowest adapted projection; -1: none (everything is trained)
 };
