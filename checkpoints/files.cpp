@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,26 +14,13 @@
 
 #include <fmt/format.h>
 
+#include "checkpoints/descriptor.h"
+#include "failures/file_errors.h"
+
 namespace ftl {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  int get() const { return number_; }
-  // The last chance of a network file system to report that a write was lost.
-  int close_now() { return ::close(std::exchange(number_, -1)); }
-
- private:
-  int number_;
-};
 
 int open_again(const std::string& path, int flags, mode_t mode = 0) {
   int number = -1;
@@ -48,20 +34,22 @@ std::string parent_of(const std::string& path) {
   return parent.empty() ? "." : parent.string();
 }
 
-std::string free_bytes_at(const std::string& path) {
-  struct statvfs room {};
-  if (::statvfs(parent_of(path).c_str(), &room) != 0) return "an unknown number of";
-  return std::to_string(static_cast<std::uint64_t>(room.f_bavail) * room.f_frsize);
+// Of a call that only reads: the path may be one that the user named.
+Failure not_read(const std::string& path, const char* action, int error) {
+  return {kind_of_failed_read(error), fmt::format("cannot {}: {}", action, std::generic_category().message(error)),
+          path, ""};
 }
 
-Failure failed(const std::string& path, const char* action, int error, std::size_t wanted = 0) {
+// Of a call that changes the disk: what a run makes.
+Failure not_written(const std::string& path, const char* action, int error, std::size_t wanted = 0) {
+  const FaultKind kind = kind_of_failed_write(error);
   const std::string reason = std::generic_category().message(error);
-  if (error == ENOSPC || error == EDQUOT) {
-    return {FaultKind::storage_full,
+  if (kind == FaultKind::storage_full) {
+    return {kind,
             fmt::format("cannot {} {} bytes: {} ({} bytes are free)", action, wanted, reason, free_bytes_at(path)),
             path, ""};
   }
-  return {FaultKind::file_not_found, fmt::format("cannot {}: {}", action, reason), path, ""};
+  return {kind, fmt::format("cannot {}: {}", action, reason), path, ""};
 }
 
 int write_all(int descriptor, std::span<const std::byte> bytes) {
@@ -86,9 +74,9 @@ int sync(int descriptor) {
 
 // Opens a regular file for reading and tells its size: a directory, pipe or device is refused before anything is read.
 Result<std::size_t> size_of_regular(const Descriptor& file, const std::string& path) {
-  if (file.get() < 0) return failed(path, "read", errno);
+  if (file.get() < 0) return not_read(path, "read", errno);
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return failed(path, "read", errno);
+  if (::fstat(file.get(), &status) != 0) return not_read(path, "read", errno);
   if (!S_ISREG(status.st_mode))
     return Failure{FaultKind::file_not_found, "cannot read: it is not a regular file", path, ""};
   return static_cast<std::size_t>(status.st_size);
@@ -100,13 +88,13 @@ Result<Done> PosixFiles::write(const std::string& path, std::span<const std::spa
   std::size_t wanted = 0;
   for (std::span<const std::byte> part : parts) wanted += part.size();
   Descriptor file(open_again(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
-  if (file.get() < 0) return failed(path, "write", errno, wanted);
+  if (file.get() < 0) return not_written(path, "write", errno, wanted);
   int error = 0;
   for (std::size_t i = 0; i < parts.size() && error == 0; ++i) error = write_all(file.get(), parts[i]);
   if (error == 0) error = sync(file.get());
   if (error == 0 && file.close_now() != 0 && errno != EINTR) error = errno;
   if (error == 0) return Done{};
-  Failure failure = failed(path, "write", error, wanted);
+  Failure failure = not_written(path, "write", error, wanted);
   ::unlink(path.c_str());  // half a file helps nobody and holds space that is wanted elsewhere
   return failure;
 }
@@ -127,7 +115,7 @@ Result<std::string> PosixFiles::read(const std::string& path, std::size_t limit)
     }
     const ssize_t got = ::read(file.get(), block.data(), block.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return failed(path, "read", errno);
+    if (got < 0) return not_read(path, "read", errno);
     if (got == 0) return text;
     text.append(block.data(), static_cast<std::size_t>(got));
   }
@@ -139,7 +127,7 @@ Result<MappedFile> PosixFiles::map(const std::string& path) {
   if (!size) return size.error();
   if (*size == 0) return MappedFile{};
   void* const start = ::mmap(nullptr, *size, PROT_READ, MAP_PRIVATE, file.get(), 0);
-  if (start == MAP_FAILED) return failed(path, "map", errno);
+  if (start == MAP_FAILED) return not_read(path, "map", errno);
   const std::size_t length = *size;
   std::shared_ptr<const void> owner(start, [length](const void* p) { ::munmap(const_cast<void*>(p), length); });
   return MappedFile{std::move(owner), {static_cast<const std::byte*>(start), length}};
@@ -148,28 +136,28 @@ Result<MappedFile> PosixFiles::map(const std::string& path) {
 Result<Done> PosixFiles::make_directories(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (error) return failed(path, "create the directory", error.value());
+  if (error) return not_written(path, "create the directory", error.value());
   return Done{};
 }
 
 Result<Done> PosixFiles::rename(const std::string& from, const std::string& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) return failed(from, fmt::format("rename to {}", to).c_str(), errno);
+  if (::rename(from.c_str(), to.c_str()) != 0) return not_written(from, fmt::format("rename to {}", to).c_str(), errno);
   return Done{};
 }
 
 Result<Done> PosixFiles::sync_directory(const std::string& path) {
   const Descriptor directory(open_again(path, O_RDONLY | O_DIRECTORY));
-  if (directory.get() < 0) return failed(path, "open the directory", errno);
+  if (directory.get() < 0) return not_written(path, "open the directory", errno);
   const int error = sync(directory.get());
   // Some file systems have nothing to sync in a directory and say so with EINVAL.
-  if (error != 0 && error != EINVAL) return failed(path, "sync the directory", error);
+  if (error != 0 && error != EINVAL) return not_written(path, "sync the directory", error);
   return Done{};
 }
 
 Result<Done> PosixFiles::remove_all(const std::string& path) {
   std::error_code error;
   fs::remove_all(path, error);
-  if (error) return failed(path, "remove", error.value());
+  if (error) return not_written(path, "remove", error.value());
   return Done{};
 }
 
@@ -179,7 +167,7 @@ Result<std::vector<std::string>> PosixFiles::list(const std::string& directory) 
   fs::directory_iterator entry(directory, error);
   for (; !error && entry != fs::directory_iterator(); entry.increment(error))
     names.push_back(entry->path().filename().string());
-  if (error) return failed(directory, "list the directory", error.value());
+  if (error) return not_read(directory, "list the directory", error.value());
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -24,8 +24,10 @@ struct MappedFile {
 class Files {
  public:
   virtual ~Files() = default;
-  // Creates or replaces `path`, writes the parts one after another, syncs. storage_full on ENOSPC/EDQUOT. Not atomic by
-  // itself.
+  // Kinds: of what changes the disk storage_full (ENOSPC, EDQUOT) and storage_failed; of what reads file_not_found when
+  // the path is wrong or closed to us, storage_failed when the storage gave way.
+  //
+  // Creates or replaces `path`, writes the parts one after another, syncs. Not atomic by itself.
   virtual Result<Done> write(const std::string& path, std::span<const std::span<const std::byte>> parts) = 0;
   // Whole file, at most `limit` bytes (a larger file is a failure, not a truncation).
   virtual Result<std::string> read(const std::string& path, std::size_t limit) = 0;

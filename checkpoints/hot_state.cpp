@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -19,8 +18,10 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include "checkpoints/descriptor.h"
 #include "checkpoints/trainer_state.h"
 #include "checkpoints/training_state.h"
+#include "failures/file_errors.h"
 
 namespace ftl {
 namespace {
@@ -99,34 +100,21 @@ bool is_sealed(SlotHeader header, std::span<const std::byte> state_and_data) {
 }
 
 Failure cannot(const std::string& path, const char* action, int error) {
-  return {FaultKind::file_not_found,
+  return {kind_of_failed_write(error),
           fmt::format("cannot {} the hot state: {}", action, std::generic_category().message(error)), path, ""};
 }
 
-struct Descriptor {
-  int number;
-  explicit Descriptor(int n) : number(n) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number >= 0) ::close(number);
-  }
-};
-
 // Every page exists before the first save: a place that is full says so now, not by SIGBUS in the middle of a run.
 Result<Done> reserve(const Descriptor& file, const std::string& path, std::uint64_t wanted) {
-  int error = ::ftruncate(file.number, static_cast<off_t>(wanted)) == 0 ? 0 : errno;
+  int error = ::ftruncate(file.get(), static_cast<off_t>(wanted)) == 0 ? 0 : errno;
   if (error == 0) {
-    do error = ::posix_fallocate(file.number, 0, static_cast<off_t>(wanted));
+    do error = ::posix_fallocate(file.get(), 0, static_cast<off_t>(wanted));
     while (error == EINTR);
   }
   if (error == 0) return Done{};
-  struct statvfs room {};
-  const bool is_known = ::fstatvfs(file.number, &room) == 0;
+  if (error != EFBIG && kind_of_failed_write(error) == FaultKind::storage_failed) return cannot(path, "reserve", error);
   return Failure{FaultKind::node_state_too_small,
-                 fmt::format("the hot state needs {} bytes, {} are free: {}", wanted,
-                             is_known ? std::to_string(static_cast<std::uint64_t>(room.f_bavail) * room.f_frsize)
-                                      : "an unknown number",
+                 fmt::format("the hot state needs {} bytes, {} bytes are free: {}", wanted, free_bytes_at(path),
                              std::generic_category().message(error)),
                  path, ""};
 }
@@ -192,14 +180,14 @@ std::optional<SlotCopy> newest(int file, const FileHeader& header, Accepts accep
 
 // nullopt: no such file, or one that nobody has finished making. The header is checked against the file's size.
 Result<std::optional<FileHeader>> read_header(const Descriptor& file, const std::string& path) {
-  if (file.number < 0 && errno == ENOENT) return std::optional<FileHeader>();
-  if (file.number < 0) return cannot(path, "open", errno);
+  if (file.get() < 0 && errno == ENOENT) return std::optional<FileHeader>();
+  if (file.get() < 0) return cannot(path, "open", errno);
   struct stat status {};
-  if (::fstat(file.number, &status) != 0) return cannot(path, "open", errno);
+  if (::fstat(file.get(), &status) != 0) return cannot(path, "open", errno);
   FileHeader header{};
   if (!S_ISREG(status.st_mode))
     return Failure{FaultKind::checkpoint_corrupt, "the hot state is not a regular file", path, ""};
-  if (status.st_size == 0 || !read_at(file.number, &header, sizeof header, 0) || header.magic == 0)
+  if (status.st_size == 0 || !read_at(file.get(), &header, sizeof header, 0) || header.magic == 0)
     return std::optional<FileHeader>();
   if (header.magic != magic || header.data_bytes > most_data ||
       file_bytes(header.data_bytes) > static_cast<std::uint64_t>(status.st_size)) {
@@ -269,9 +257,9 @@ Result<HotState> HotState::open(const std::string& path, std::int32_t attempt, s
   mapping->attempt = attempt;
   mapping->layout = layout_of(tensors);
   const Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (file.number < 0) return cannot(path, "open", errno);
+  if (file.get() < 0) return cannot(path, "open", errno);
   struct stat status {};
-  if (::fstat(file.number, &status) != 0) return cannot(path, "open", errno);
+  if (::fstat(file.get(), &status) != 0) return cannot(path, "open", errno);
   // Never shrunk: an older attempt that still has it mapped would die of SIGBUS.
   const std::uint64_t wanted =
       std::max<std::uint64_t>(file_bytes(mapping->layout.data_bytes), static_cast<std::uint64_t>(status.st_size));
@@ -279,10 +267,10 @@ Result<HotState> HotState::open(const std::string& path, std::int32_t attempt, s
     if (status.st_size == 0)
       ::unlink(path.c_str());
     else
-      (void)::ftruncate(file.number, status.st_size);
+      (void)::ftruncate(file.get(), status.st_size);
     return reserved.error();
   }
-  void* const start = ::mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_SHARED, file.number, 0);
+  void* const start = ::mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
   if (start == MAP_FAILED) return cannot(path, "map", errno);
   mapping->start = static_cast<std::byte*>(start);
   mapping->length = wanted;
@@ -339,7 +327,7 @@ Result<std::optional<TrainerState>> inspect_hot_state(const std::string& path) {
   const Result<std::optional<FileHeader>> header = read_header(file, path);
   if (!header) return header.error();
   if (!*header) return std::optional<TrainerState>();
-  const std::optional<SlotCopy> slot = newest(file.number, **header, [](const SlotCopy&) { return true; });
+  const std::optional<SlotCopy> slot = newest(file.get(), **header, [](const SlotCopy&) { return true; });
   return slot ? unpack(slot->state()) : std::optional<TrainerState>();
 }
 
@@ -354,7 +342,7 @@ Result<TrainerState> read_hot_state(const std::string& path, std::int64_t step,
   if (!*header) return corrupt("there is no hot state");
   if (!layout_of(tensors).matches(**header)) return corrupt("the hot state is of other tensors than this run's");
   const std::optional<SlotCopy> slot =
-      newest(file.number, **header, [&](const SlotCopy& copy) { return copy.header.step == step; });
+      newest(file.get(), **header, [&](const SlotCopy& copy) { return copy.header.step == step; });
   if (!slot) return corrupt(fmt::format("the hot state holds no complete copy of step {}", step));
   std::optional<TrainerState> state = unpack(slot->state());
   if (!state || state->step != step)

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "comm/ring_layout.h"
+#include "failures/file_errors.h"
 
 namespace ftl {
 
@@ -25,18 +25,14 @@ constexpr std::memory_order release = std::memory_order_release;
 
 Failure cannot_create(const std::string& path, std::size_t bytes, int error) {
   if (error != ENOSPC && error != EDQUOT && error != ENOMEM) {
-    return {FaultKind::file_not_found,
+    return {kind_of_failed_write(error),
             "the flight recorder's ring cannot be created: " + std::generic_category().message(error), path,
             "make the directory writable for this user, or set FTL_STATE_DIR to another one"};
   }
-  std::string free_bytes = "an unknown number of";
-  struct statvfs place {};
-  if (::statvfs(std::filesystem::path(path).parent_path().c_str(), &place) == 0) {
-    free_bytes = std::to_string(static_cast<std::uint64_t>(place.f_bavail) * place.f_frsize);
-  }
   return {FaultKind::node_state_too_small,
-          "the flight recorder's ring needs " + std::to_string(bytes) + " bytes, " + free_bytes + " are free", path,
-          ""};
+          "the flight recorder's ring needs " + std::to_string(bytes) + " bytes, " + free_bytes_at(path) +
+              " bytes are free",
+          path, ""};
 }
 
 class Descriptor {

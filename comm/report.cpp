@@ -1,5 +1,8 @@
 #include "comm/report.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <limits>
 
 #include "comm/json_fields.h"
@@ -114,6 +117,15 @@ RankReport read_fields(JsonFields& in, const std::string& type) {
 
 std::string encode(const RankReport& report) {
   return one_line(std::visit([](const auto& r) { return fields_of(r); }, report)) + "\n";
+}
+
+bool write_all(int pipe, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t wrote = ::write(pipe, text.data(), text.size());
+    if (wrote < 0 && errno != EINTR) return false;
+    if (wrote > 0) text.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+  return true;
 }
 
 Result<RankReport> decode_report(std::string_view line) {

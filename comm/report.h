@@ -58,6 +58,7 @@ using RankReport = std::variant<ReportStarted, ReportStep, ReportEvaluation, Rep
                                 ReportFailure, ReportFinished>;
 
 std::string encode(const RankReport& report);             // one line, no newline inside, newline at the end
+bool write_all(int pipe, std::string_view text);          // false: nobody reads it any more
 Result<RankReport> decode_report(std::string_view line);  // at most 64 KiB; garbage is a failure, never a crash
 
 }  // namespace ftl

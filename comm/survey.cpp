@@ -18,6 +18,14 @@ Failure decode_failure(const Json& json) {
 
 }  // namespace
 
+std::int64_t memory_of_rank(const Survey& survey, bool shared) {
+  std::int64_t bytes = 0;
+  for (const MemoryItem& item : survey.memory) {
+    if (item.shared == shared) bytes += item.bytes;
+  }
+  return bytes;
+}
+
 std::string to_json(const Survey& survey) {
   Json json;
   json["failures"] = Json::array();
@@ -36,7 +44,8 @@ std::string to_json(const Survey& survey) {
   json["steps"] = survey.steps;
   json["memory"] = Json::array();
   for (const MemoryItem& item : survey.memory) {
-    json["memory"].push_back({{"name", item.name}, {"bytes", item.bytes}, {"phase", item.phase}});
+    json["memory"].push_back(
+        {{"name", item.name}, {"bytes", item.bytes}, {"phase", item.phase}, {"shared", item.shared}});
   }
   json["inputs_hash"] = survey.inputs_hash;
   json["platform"] = survey.platform;
@@ -62,7 +71,7 @@ Result<Survey> survey_from_json(const std::string& text) {
     survey.longest_example = json.at("longest_example");
     survey.steps = json.at("steps");
     for (const Json& item : json.at("memory"))
-      survey.memory.push_back({item.at("name"), item.at("bytes"), item.at("phase")});
+      survey.memory.push_back({item.at("name"), item.at("bytes"), item.at("phase"), item.at("shared")});
     survey.inputs_hash = json.at("inputs_hash");
     survey.platform = json.at("platform");
     survey.audit = json.at("audit");

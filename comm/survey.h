@@ -16,6 +16,7 @@ struct MemoryItem {
   std::string name;        // "base weights", "gradient sums", ...
   std::int64_t bytes = 0;  // one rank
   std::string phase;       // "all", or the phase that needs it
+  bool shared = false;     // node-local shared memory (FTL_STATE_DIR), not memory of the process
 };
 
 struct Survey {
@@ -37,6 +38,9 @@ struct Survey {
   std::string platform;     // binary, BLAS and instruction set
   std::string audit;        // a few examples with their supervised spans, for people
 };
+
+// Bytes of one rank: of its own memory, or of node-local shared memory.
+std::int64_t memory_of_rank(const Survey& survey, bool shared);
 
 std::string to_json(const Survey& survey);
 Result<Survey> survey_from_json(const std::string& json);

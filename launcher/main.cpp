@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iterator>
+#include <new>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -96,6 +97,10 @@ int main(int argc, char** argv) {
   ::signal(SIGXFSZ, SIG_IGN);
   try {
     return ftl::code_when_output_arrived(ftl::dispatch(ftl::Arguments(argv + 1, argv + argc)));
+  } catch (const std::bad_alloc&) {
+    return ftl::refuse(
+        std::vector<ftl::Failure>{{ftl::FaultKind::host_out_of_memory,
+                                   "ftlaunch asked for memory, and the system has no more for it", "ftlaunch", ""}});
   } catch (const std::exception& error) {
     return ftl::refuse(ftl::Failure{ftl::FaultKind::internal_error, error.what(), "ftlaunch", ""});
   }

@@ -69,22 +69,13 @@ void judge_batch(const RunConfig& config, const Placement& placement, Preflight&
   }
 }
 
-std::int64_t bytes_where(const Survey& survey, bool shared_memory) {
-  std::int64_t sum = 0;
-  for (const MemoryItem& item : survey.memory) {
-    const bool shared = item.name.find("shared memory") != std::string::npos;
-    if (shared == shared_memory) sum += item.bytes;
-  }
-  return sum;
-}
-
 void judge_memory(const Placement& placement, const Survey& survey, const MachineFacts& machine, Preflight& found) {
   const std::int64_t state = node_state_bytes(placement, survey);
   if (!machine.state_places.empty()) {
     if (auto chosen = choose_state_place(machine.state_places, state); !chosen)
       found.failures.push_back(chosen.error());
   }
-  const std::int64_t memory = placement.world * bytes_where(survey, false) + state;
+  const std::int64_t memory = placement.world * memory_of_rank(survey, false) + state;
   if (machine.memory_available > 0 && memory > machine.memory_available) {
     found.warnings.push_back(fmt::format("{} ranks need about {} MiB together, but {} MiB of memory are available",
                                          placement.world, memory / mebibyte, machine.memory_available / mebibyte));
@@ -146,7 +137,7 @@ Preflight judge_fit(const RunConfig& config, const Placement& placement, const S
 }
 
 std::int64_t node_state_bytes(const Placement& placement, const Survey& survey) {
-  return placement.world * (bytes_where(survey, true) + ring_and_library);
+  return placement.world * (memory_of_rank(survey, true) + ring_and_library);
 }
 
 int exit_code(const std::vector<Failure>& failures) {

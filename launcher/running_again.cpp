@@ -33,7 +33,10 @@ StartDecision after_verdict(const PreviousRun& previous, const NewRun& now) {
   std::erase_if(changed, [](const std::string& line) { return line.starts_with("resume_from_checkpoint"); });
   if (previous.platform != now.platform) changed.push_back("the binary, BLAS or instruction set");
   if (previous.injected != now.injected) changed.push_back("the faults planted by --inject");
-  if (previous.last_verdict_retryable || !changed.empty() || now.config.resume == "force") {
+  // What preflight judges (a file that a rank no longer found, say) it has just judged anew.
+  const Stage stage = info(*previous.last_verdict).stage;
+  const bool judged_anew = stage == Stage::usage || stage == Stage::preflight;
+  if (previous.last_verdict_retryable || judged_anew || !changed.empty() || now.config.resume == "force") {
     const std::string since = changed.empty() ? "nothing changed since" : "changed since: " + joined(changed);
     return {StartMode::resume, fmt::format("the run ended at step {} by {}; {}", previous.step, name, since),
             std::nullopt};

@@ -154,6 +154,13 @@ void Supervisor::Impl::publish(Verdict verdict) {
   emit(PublishVerdict{std::move(verdict)});
 }
 
+// A run that was under way ends as failed (4) and not as refused, whatever kind of failure a rank named.
+int Supervisor::Impl::exit_code_for(FaultKind kind) const {
+  const Stage stage = info(kind).stage;
+  const bool refusal = stage == Stage::usage || stage == Stage::preflight;
+  return refusal && ledger.steps() > 0 ? 4 : exit_code(kind);
+}
+
 void Supervisor::Impl::judge(TimePoint now) {
   Verdict verdict = classify(evidence(now));
   if (verdict.kind == FaultKind::checkpoint_corrupt) {
@@ -168,7 +175,7 @@ void Supervisor::Impl::judge(TimePoint now) {
   trouble_since.reset();
   mismatch_since.reset();
   const FaultInfo& fault = info(verdict.kind);
-  outcome = {decision.restart, false, decision.backoff, signals > 0 ? 5 : exit_code(verdict.kind),
+  outcome = {decision.restart, false, decision.backoff, signals > 0 ? 5 : exit_code_for(verdict.kind),
              fmt::format("ended by {} after step {}: {}", fault.name, verdict.step, fault.sentence)};
   publish(std::move(verdict));
   tear_down(now);

@@ -115,6 +115,7 @@ struct Supervisor::Impl {
   bool only_library_errors() const;
   void end_well(TimePoint now);
   void judge(TimePoint now);
+  int exit_code_for(FaultKind kind) const;
   Evidence evidence(TimePoint now) const;
   std::int64_t trainable() const;
   void publish(Verdict verdict);

@@ -1,6 +1,5 @@
 // fttrain: one rank. It speaks upward only (reports on a pipe, the flight recorder in shared memory); the launcher acts
 // on it as on a process. A composition root: the only place outside tests/ where a RankContext is built.
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -15,6 +14,7 @@
 #include "comm/backend.h"
 #include "comm/solo_communicator.h"
 #include "configs/config_reader.h"
+#include "trainer/out_of_memory.h"
 #include "trainer/platform.h"
 #include "trainer/run_inputs.h"
 #include "trainer/training_loop.h"
@@ -40,13 +40,10 @@ class ReportPipe {
  public:
   ReportPipe() : descriptor_(::fcntl(report_descriptor, F_GETFD) >= 0 ? report_descriptor : STDOUT_FILENO) {}
   void operator()(const RankReport& report) const {
-    const std::string line = encode(report);
-    for (std::size_t sent = 0; sent < line.size();) {
-      const ssize_t n = ::write(descriptor_, line.data() + sent, line.size() - sent);
-      if (n < 0 && errno != EINTR) return;
-      if (n > 0) sent += static_cast<std::size_t>(n);
-    }
+    // A lost keeper takes this process with it; there is nobody else to tell.
+    (void)write_all(descriptor_, encode(report));
   }
+  int descriptor() const { return descriptor_; }
 
  private:
   int descriptor_;
@@ -110,6 +107,7 @@ int run(const std::string& spec_path, int rank_number) {
     return exit_code(spec.error().kind);
   }
   const Rank rank{rank_number};
+  end_when_memory_runs_out(report.descriptor(), out_of_memory_report(rank));
   Result<FlightRecorder> recorder = FlightRecorder::create(spec->ring_path(rank), rank, spec->attempt);
   std::unique_ptr<Communicator> communicator;
   Result<TrainingOutcome> outcome =

@@ -142,7 +142,7 @@ std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& in
       {fmt::format("activations, {} lane(s) of {} tokens", lanes, longest_example(inputs.examples)),
        lanes * Llama::workspace_bytes(inputs.model_config, longest_example(inputs.examples), shape, shape == nullptr),
        "all"});
-  items.push_back({"hot state (shared memory)", 6 * trainable * value, "all"});
+  items.push_back({"hot state (shared memory)", 6 * trainable * value, "all", true});
   return items;
 }
 

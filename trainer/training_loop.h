@@ -25,7 +25,7 @@ struct TrainingOutcome {
 };
 
 // Trains from spec.resume_from to the end, or to a stop request. Failures: loss_not_finite, storage_full,
-// checkpoint_corrupt, communication_failure, run_identity_changed, platform_changed.
+// storage_failed, checkpoint_corrupt, communication_failure, run_identity_changed, platform_changed.
 Result<TrainingOutcome> train(RankContext& context, const ProcessSpec& spec, const RunConfig& config, RunInputs& inputs,
                               Llama& model);
 

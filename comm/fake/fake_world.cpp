@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "comm/fake/host_reduce.h"
+#include "comm/open_operations.h"
 
 namespace ftl {
 
@@ -153,12 +154,13 @@ class FakeCommunicator final : public Communicator {
   Result<Progress> poll(Ticket ticket) override {
     const std::lock_guard lock(exchange_->mutex);
     if (failure_) return *failure_;
-    if (ticket.number == 0 || ticket.number > started_.size()) {
+    if (!operations_.was_started(ticket)) {
       return fail("operation " + std::to_string(ticket.number) + " was never started, " +
-                  std::to_string(started_.size()) + " were");
+                  std::to_string(operations_.started()) + " were");
     }
-    std::shared_ptr<Meeting>& meeting = started_[ticket.number - 1].meeting;
-    if (meeting == nullptr) return Progress::complete;
+    const Started* const operation = operations_.find(ticket);
+    if (operation == nullptr) return Progress::complete;
+    const std::shared_ptr<Meeting>& meeting = operation->meeting;
     if (meeting->mismatched) {
       if (exchange_->options.on_mismatch == OnMismatch::hang) return Progress::pending;
       return fail("the members of operation " + std::to_string(ticket.number) + " started different operations");
@@ -168,7 +170,7 @@ class FakeCommunicator final : public Communicator {
       if (!meeting->arrived_by(exchange_->now())) return Progress::pending;
       meeting->execute();
     }
-    meeting.reset();
+    operations_.complete(ticket);
     return Progress::complete;
   }
 
@@ -180,16 +182,15 @@ class FakeCommunicator final : public Communicator {
 
  private:
   struct Started {
-    std::shared_ptr<Meeting> meeting;  // null when complete
+    std::shared_ptr<Meeting> meeting;
     std::size_t member;
   };
 
   // What this rank started and nobody has received yet never arrives: its views may be gone.
   void withdraw() noexcept {
     const std::lock_guard lock(exchange_->mutex);
-    for (Started& started : started_) {
-      if (started.meeting != nullptr && !started.meeting->executed)
-        started.meeting->parts[started.member]->arrives.reset();
+    for (auto& [number, started] : operations_) {
+      if (!started.meeting->executed) started.meeting->parts[started.member]->arrives.reset();
     }
   }
 
@@ -235,18 +236,18 @@ class FakeCommunicator final : public Communicator {
     }
     const std::shared_ptr<Meeting> meeting = place;
     if (!(meeting->shape == shape)) meeting->mismatched = true;
-    started_.push_back({meeting, member});
+    const Ticket ticket = operations_.add({meeting, member});
     const LinkModel& link = exchange_->options.link;
-    const std::optional<Duration> delay = link ? link({rank_, started_.size(), from.bytes()}) : Duration{};
+    const std::optional<Duration> delay = link ? link({rank_, ticket.number, from.bytes()}) : Duration{};
     meeting->parts[member] = Part{from, to, delay ? std::optional(exchange_->now() + *delay) : std::nullopt};
     if (meeting->everyone_started()) exchange_->meetings.erase(key);  // nobody else will look for it
-    return Ticket{started_.size()};
+    return ticket;
   }
 
   std::shared_ptr<FakeWorld::Exchange> exchange_;
   Rank rank_;
   BackendTraits traits_;
-  std::vector<Started> started_;  // by ticket
+  OpenOperations<Started> operations_;
   std::map<std::vector<std::int32_t>, std::uint64_t> collectives_;
   std::map<std::int32_t, std::uint64_t> sends_, receives_;
   std::optional<Failure> failure_;

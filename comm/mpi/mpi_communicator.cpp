@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "comm/open_operations.h"
 
 namespace ftl {
 
@@ -63,7 +64,7 @@ class MpiCommunicator final : public Communicator {
 
   // Leaves MPI in order only if nothing is open: MPI_Finalize waits for peers, and one that failed never comes.
   ~MpiCommunicator() override {
-    if (failure_ || open_ > 0) return;
+    if (failure_ || !operations_.empty()) return;
     for (auto& [members, comm] : groups_) MPI_Comm_free(&comm);
     MPI_Comm_free(&world_comm_);
     MPI_Finalize();
@@ -129,34 +130,33 @@ class MpiCommunicator final : public Communicator {
       return MPI_Irecv(view.data, static_cast<int>(view.count), type_of(view.dtype), from.value, transfer_tag, comm,
                        request);
     });
-    if (ticket) operations_.back().receives = view;
+    if (ticket) operations_.find(*ticket)->receives = view;
     return ticket;
   }
 
   Result<Progress> poll(Ticket ticket) override {
     if (failure_) return *failure_;
-    if (ticket.number == 0 || ticket.number > operations_.size()) {
+    if (!operations_.was_started(ticket)) {
       return failure("operation " + std::to_string(ticket.number) + " was never started, " +
-                     std::to_string(operations_.size()) + " were");
+                     std::to_string(operations_.started()) + " were");
     }
-    Started& operation = operations_[ticket.number - 1];
-    if (operation.complete) return Progress::complete;
+    Started* const operation = operations_.find(ticket);
+    if (operation == nullptr) return Progress::complete;
     int complete = 0;
     MPI_Status status;
-    if (const int error = MPI_Test(&operation.request, &complete, &status); error != MPI_SUCCESS) {
+    if (const int error = MPI_Test(&operation->request, &complete, &status); error != MPI_SUCCESS) {
       return failure("MPI says of operation " + std::to_string(ticket.number) + ": " + message_of(error));
     }
     if (complete == 0) return Progress::pending;
-    if (operation.receives) {
+    if (operation->receives) {
       int count = 0;
-      MPI_Get_count(&status, type_of(operation.receives->dtype), &count);
-      if (count != operation.receives->count) {
+      MPI_Get_count(&status, type_of(operation->receives->dtype), &count);
+      if (count != operation->receives->count) {
         return failure("rank " + std::to_string(status.MPI_SOURCE) + " sent " + std::to_string(count) + " elements, " +
-                       std::to_string(operation.receives->count) + " were expected");
+                       std::to_string(operation->receives->count) + " were expected");
       }
     }
-    operation.complete = true;
-    --open_;
+    operations_.complete(ticket);
     return Progress::complete;
   }
 
@@ -169,7 +169,6 @@ class MpiCommunicator final : public Communicator {
  private:
   struct Started {
     MPI_Request request = MPI_REQUEST_NULL;
-    bool complete = false;
     std::optional<TensorView> receives;
   };
 
@@ -219,9 +218,7 @@ class MpiCommunicator final : public Communicator {
     Started operation;
     if (const int error = call(*comm, &operation.request); error != MPI_SUCCESS)
       return failure("MPI says: " + message_of(error));
-    operations_.push_back(operation);
-    ++open_;
-    return Ticket{operations_.size()};
+    return operations_.add(operation);
   }
 
   // No members: a transfer within the world. A group's first use is collective among its members, and waits for them.
@@ -248,8 +245,7 @@ class MpiCommunicator final : public Communicator {
   Rank rank_;
   WorldSize world_;
   BackendTraits traits_;
-  std::vector<Started> operations_;  // by ticket
-  std::int64_t open_ = 0;
+  OpenOperations<Started> operations_;
   std::map<std::vector<int>, MPI_Comm> groups_;
   std::optional<Failure> failure_;
 };

@@ -10,10 +10,12 @@
 #include <fstream>
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "comm/clock.h"
 #include "comm/communicator.h"
+#include "comm/open_operations.h"
 
 namespace ftl {
 
@@ -49,7 +51,7 @@ class NcclCommunicator final : public Communicator {
   NcclCommunicator(ncclComm_t comm, Rank rank, WorldSize world)
       : comm_(comm), rank_(rank), world_(world), traits_{"nccl", version_of_library(), false, true} {}
   ~NcclCommunicator() override {
-    for (Operation& operation : operations_) {
+    for (auto& [number, operation] : operations_) {
       if (operation.event != nullptr) cudaEventDestroy(operation.event);
     }
     abort();  // an orderly ncclCommDestroy would wait for peers
@@ -108,17 +110,16 @@ class NcclCommunicator final : public Communicator {
   Result<Progress> poll(Ticket ticket) override {
     move_on();
     if (failure_) return *failure_;
-    if (ticket.number == 0 || ticket.number > operations_.size())
+    if (!operations_.was_started(ticket))
       return failure("operation " + std::to_string(ticket.number) + " was never started");
-    Operation& operation = operations_[ticket.number - 1];
-    if (operation.complete) return Progress::complete;
-    if (operation.event == nullptr) return Progress::pending;
-    const cudaError_t state = cudaEventQuery(operation.event);
+    const Operation* const operation = operations_.find(ticket);
+    if (operation == nullptr) return Progress::complete;
+    if (operation->event == nullptr) return Progress::pending;
+    const cudaError_t state = cudaEventQuery(operation->event);
     if (state == cudaErrorNotReady) return Progress::pending;
     if (state != cudaSuccess) return failure(std::string("CUDA says ") + cudaGetErrorString(state));
-    cudaEventDestroy(operation.event);
-    operation.event = nullptr;
-    operation.complete = true;
+    cudaEventDestroy(operation->event);
+    operations_.complete(ticket);
     return Progress::complete;
   }
 
@@ -134,7 +135,6 @@ class NcclCommunicator final : public Communicator {
     std::function<ncclResult_t(cudaStream_t)> call;
     cudaStream_t stream = nullptr;
     cudaEvent_t event = nullptr;  // recorded once the library has accepted the call
-    bool complete = false;
   };
 
   static std::size_t size(const TensorView& view) { return static_cast<std::size_t>(view.count); }
@@ -159,11 +159,11 @@ class NcclCommunicator final : public Communicator {
     for (const TensorView& view : views) {
       if (view.place != Place::cuda) return failure("NCCL works on GPU memory, the view lies on the host");
     }
-    operations_.push_back({std::move(call), static_cast<cudaStream_t>(stream.stream), nullptr, false});
-    waiting_.push_back(operations_.size() - 1);
+    const Ticket ticket = operations_.add({std::move(call), static_cast<cudaStream_t>(stream.stream), nullptr});
+    waiting_.push_back(operations_.find(ticket));
     move_on();
     if (failure_) return *failure_;
-    return Ticket{operations_.size()};
+    return ticket;
   }
 
   // Confirms the call under way and hands the next ones to the library, as far as it takes them.
@@ -178,14 +178,12 @@ class NcclCommunicator final : public Communicator {
       }
       if (state == ncclInProgress) return;
       if (under_way_) {
-        confirm(operations_[*under_way_]);
-        under_way_.reset();
+        confirm(*std::exchange(under_way_, nullptr));
         continue;
       }
       under_way_ = waiting_.front();
       waiting_.pop_front();
-      Operation& operation = operations_[*under_way_];
-      if (const ncclResult_t result = operation.call(operation.stream); !accepted(result)) {
+      if (const ncclResult_t result = under_way_->call(under_way_->stream); !accepted(result)) {
         failure(std::string("NCCL says ") + ncclGetErrorString(result) + ": " + ncclGetLastError(comm_));
       }
     }
@@ -201,9 +199,9 @@ class NcclCommunicator final : public Communicator {
   Rank rank_;
   WorldSize world_;
   BackendTraits traits_;
-  std::deque<Operation> operations_;  // by ticket
-  std::deque<std::size_t> waiting_;
-  std::optional<std::size_t> under_way_;
+  OpenOperations<Operation> operations_;
+  std::deque<Operation*> waiting_;  // complete only after they were under way
+  Operation* under_way_ = nullptr;
   std::optional<Failure> failure_;
 };
 

@@ -94,11 +94,11 @@ class CpuDevice final : public Device {
 
   static Failure out_of_memory(std::size_t bytes) {
     constexpr std::uint64_t mebibyte = 1 << 20;
-    return {FaultKind::launch_failed,
+    return {FaultKind::host_out_of_memory,
             "asked the host for " + std::to_string(bytes / mebibyte) + " MiB of memory, of which it has " +
                 std::to_string(memory_bytes(_SC_PHYS_PAGES) / mebibyte) + " MiB (" +
                 std::to_string(memory_bytes(_SC_AVPHYS_PAGES) / mebibyte) + " MiB unused)",
-            "host memory", "lower per_device_train_batch_size or cutoff_len, or run fewer ranks on this machine"};
+            "host memory", ""};
   }
 
   DeviceTraits traits_;

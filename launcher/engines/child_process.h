@@ -8,25 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "checkpoints/descriptor.h"
 #include "failures/result.h"
 
 namespace ftl {
-
-// Owns a file descriptor.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept;
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  ~Descriptor();
-  int get() const { return fd_; }
-  void reset();
-  explicit operator bool() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
 
 struct Pipe {
   Descriptor read;  // non-blocking for `read` only: the writer may be a program that does not expect it

@@ -12,20 +12,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "comm/report.h"
 #include "launcher/verbs/command_line.h"
 #include "launcher/verbs/process_limits.h"
 
 namespace ftl {
 namespace {
 
-bool write_all(int descriptor, const std::string& text) {
-  for (std::size_t sent = 0; sent < text.size();) {
-    const ssize_t n = ::write(descriptor, text.data() + sent, text.size() - sent);
-    if (n < 0 && errno != EINTR) return false;
-    if (n > 0) sent += static_cast<std::size_t>(n);
-  }
-  return true;
-}
+constexpr int out_of_resources = 120;  // exit code of a child that was refused memory, a thread or a file
 
 std::string read_all(int descriptor) {
   std::string text;
@@ -48,9 +42,8 @@ int wait_for(pid_t child) {
 void die_with(pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
+  std::set_new_handler([] { ::_exit(out_of_resources); });  // on threads, too, that have nobody to catch it
 }
-
-constexpr int out_of_resources = 120;  // exit code of a child that was refused memory, a thread or a file
 
 // Before a launch this kind ends with exit code 3: the machine, or the shell's limits, do not let it begin.
 Failure short_of(const std::string& what, int error) {

@@ -46,6 +46,19 @@ TEST(PosixFiles, NeverWaitsForAPipeOrReadsADirectory) {
   }
 }
 
+// /proc refuses whatever would be made in it, and root too.
+TEST(PosixFiles, CallAPathThatIsNotThereAMistakeWhenReadingAndAFailureOfStorageWhenWriting) {
+  PosixFiles files;
+  EXPECT_EQ(files.read("/proc/nothing", 1).error().kind, FaultKind::file_not_found);
+  EXPECT_EQ(files.map("/proc/nothing").error().kind, FaultKind::file_not_found);
+  EXPECT_EQ(files.list("/proc/nothing").error().kind, FaultKind::file_not_found);
+  const std::array<std::span<const std::byte>, 1> parts = {bytes_of("x")};
+  EXPECT_EQ(files.write("/proc/nothing", parts).error().kind, FaultKind::storage_failed);
+  EXPECT_EQ(files.make_directories("/proc/nothing").error().kind, FaultKind::storage_failed);
+  EXPECT_EQ(files.rename("/proc/nothing", "/proc/nowhere").error().kind, FaultKind::storage_failed);
+  EXPECT_EQ(files.sync_directory("/proc/nothing").error().kind, FaultKind::storage_failed);
+}
+
 TEST(PosixFiles, MapsAnEmptyFileAsNothing) {
   const FreshDirectory directory;
   put(directory / "x", "");

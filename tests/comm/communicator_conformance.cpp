@@ -1,5 +1,7 @@
 #include "communicator_conformance.h"
 
+#include <malloc.h>
+
 #include <bit>
 #include <cstring>
 #include <functional>
@@ -219,6 +221,26 @@ std::vector<std::string> check_communicator(Communicator& communicator, Clock& c
     }
   }
   return wrong;
+}
+
+std::vector<std::string> check_memory(Communicator& communicator, Clock& clock) {
+  constexpr std::size_t many = 20'000, allowed = 100'000;  // bytes: 5 an operation
+  float value = 0;
+  const Group alone{{communicator.rank()}};
+  const auto broadcast = [&](std::size_t times) {
+    for (std::size_t i = 0; i < times; ++i) {
+      const Result<Ticket> ticket =
+          communicator.start_broadcast(alone, {&value, 1, DType::f32, Place::host}, communicator.rank(), {});
+      if (!ticket || !await(communicator, *ticket, clock, limits)) return false;
+    }
+    return true;
+  };
+  if (!broadcast(many / 10)) return {"a broadcast to oneself failed"};  // the library's own pools fill
+  const std::size_t before = ::mallinfo2().uordblks;
+  if (!broadcast(many)) return {"a broadcast to oneself failed"};
+  const std::size_t after = ::mallinfo2().uordblks;
+  if (after <= before + allowed) return {};
+  return {std::to_string(many) + " complete operations hold " + std::to_string(after - before) + " bytes"};
 }
 
 std::vector<std::string> check_exact_sum(Communicator& communicator, Clock& clock) {

@@ -21,6 +21,12 @@ TEST(FakeWorld, DoesWhatEveryBackendMustDo) {
   }
 }
 
+TEST(FakeWorld, HoldsNoMemoryForOperationsThatAreComplete) {
+  FakeWorld world(WorldSize{1});
+  SystemClock clock;
+  EXPECT_THAT(check_memory(*world.communicator(Rank{0}), clock), testing::IsEmpty());
+}
+
 TEST(FakeWorld, WorksAmongThreads) {
   FakeWorld world(WorldSize{3});
   std::vector<std::thread> ranks;

@@ -151,7 +151,7 @@ TEST_F(FlightRecorderFile, SurvivesEveryValueOfEveryHeaderByte) {
 TEST_F(FlightRecorderFile, CannotBeCreatedWhereNothingCanBeWritten) {
   const Result<FlightRecorder> in_a_file = FlightRecorder::create("/proc/version/rank-0.ring", Rank{0}, Attempt{1});
   ASSERT_FALSE(in_a_file);
-  EXPECT_EQ(in_a_file.error().kind, FaultKind::file_not_found);
+  EXPECT_EQ(in_a_file.error().kind, FaultKind::storage_failed);
 }
 
 TEST_F(FlightRecorderFile, IsReadConsistentlyWhileItIsWritten) {

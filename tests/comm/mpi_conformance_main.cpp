@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
   }
   ftl::SystemClock clock;
   std::vector<std::string> wrong = ftl::check_communicator(**communicator, clock);
+  for (std::string& more : ftl::check_memory(**communicator, clock)) wrong.push_back(std::move(more));
   for (std::string& more : ftl::check_exact_sum(**communicator, clock)) wrong.push_back(std::move(more));
   for (const std::string& line : wrong) std::fprintf(stderr, "rank %d: %s\n", options.rank.value, line.c_str());
   std::printf("rank %d of %d over %s: %zu wrong\n", options.rank.value, options.world.value,

@@ -149,6 +149,7 @@ def main() -> None:
             assert decoded(ids) == text, "byte-level BPE loses nothing"
             out.write(json.dumps({"text": text, "ids": ids, "decoded": decoded(ids)}) + "\n")
 
+    (OUT / "patterns.json").write_text(json.dumps(PATTERNS, indent=1) + "\n")
     with (OUT / "pieces.jsonl").open("w") as out:
         for text in texts:
             found = {name: pieces(text, patterns) for name, patterns in PATTERNS.items()}

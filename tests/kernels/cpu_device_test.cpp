@@ -53,6 +53,7 @@ TEST(CpuDevice, RefusesMoreMemoryThanTheMachineHasWithoutOverflowing) {
   for (const std::size_t bytes : {largest, largest - 62, largest / 2, largest / 4}) {
     auto buffer = cpu.device->allocate(bytes);
     ASSERT_FALSE(buffer.has_value());
+    EXPECT_EQ(buffer.error().kind, FaultKind::host_out_of_memory);
     EXPECT_THAT(buffer.error().what, HasSubstr(std::to_string(bytes >> 20) + " MiB"));
   }
 }

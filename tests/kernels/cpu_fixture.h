@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -40,17 +42,23 @@ inline std::vector<std::string> instruction_sets() {
   return found;
 }
 
-// Gaussian numbers; the same for the same seed.
-inline Floats numbers(std::int64_t count, unsigned seed, float deviation = 1) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, deviation);
-  Floats values(static_cast<std::size_t>(count));
-  for (float& value : values) value = normal(random);
-  return values;
+// Gaussian numbers; the same for the same seed. Drawn once: a test that repeats an operation asks for the same millions
+// again and again.
+inline const Floats& numbers(std::int64_t count, unsigned seed, float deviation = 1) {
+  static std::map<std::tuple<std::int64_t, unsigned, float>, Floats> drawn;
+  const auto [found, is_new] = drawn.try_emplace({count, seed, deviation});
+  if (is_new) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal(0, deviation);
+    found->second.resize(static_cast<std::size_t>(count));
+    for (float& value : found->second) value = normal(random);
+  }
+  return found->second;
 }
 
-// Largest |seen - expected| divided by the root mean square of expected (at least 0.01): one number for one operand.
-inline double relative_error(const Floats& seen, const Floats& expected) {
+// Largest |seen - expected| divided by the root mean square of expected: one number for one operand. What is smaller
+// than `least` is taken to be what larger numbers leave when they cancel; its error is theirs.
+inline double relative_error(const Floats& seen, const Floats& expected, double least = 0) {
   EXPECT_EQ(seen.size(), expected.size());
   double largest = 0, squares = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -58,7 +66,7 @@ inline double relative_error(const Floats& seen, const Floats& expected) {
     largest = difference > largest || std::isnan(difference) ? difference : largest;
     squares += static_cast<double>(expected[i]) * static_cast<double>(expected[i]);
   }
-  return largest / std::max(std::sqrt(squares / static_cast<double>(expected.size())), 0.01);
+  return largest / std::max(std::sqrt(squares / static_cast<double>(expected.size())), least);
 }
 
 }  // namespace ftl::testing

@@ -22,7 +22,8 @@ TEST_P(Operation, AgreesWithItsReferenceOnEveryInstructionSet) {
     const auto expected = GetParam().run(testing::reference_table(), *cpu.stream, 0);
     ASSERT_EQ(seen.size(), expected.size());
     for (std::size_t i = 0; i < seen.size(); ++i) {
-      EXPECT_LE(testing::relative_error(seen[i], expected[i]), GetParam().tolerance) << set << ", result " << i;
+      EXPECT_LE(testing::relative_error(seen[i], expected[i], GetParam().least), GetParam().tolerance)
+          << set << ", result " << i;
     }
   }
 }

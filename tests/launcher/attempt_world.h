@@ -21,7 +21,7 @@ inline bool have_mpirun() { return std::system("command -v mpirun > /dev/null 2>
 class AttemptWorld {
  public:
   explicit AttemptWorld(EngineKind kind, int world, std::vector<std::string> rank_arguments = {}) {
-    std::string pattern = "/tmp/ftl-attempt-XXXXXX";
+    std::string pattern = (std::filesystem::temp_directory_path() / "ftl-attempt-XXXXXX").string();
     directory = ::mkdtemp(pattern.data());
     spec.run_id = "test-" + std::filesystem::path(directory).filename().string();
     spec.world = WorldSize{world};

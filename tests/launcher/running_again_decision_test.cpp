@@ -63,6 +63,11 @@ TEST(RunningAgain, ResumesAfterARetryableVerdict) {
   EXPECT_EQ(Story().by(FaultKind::rank_killed, true).decision().mode, StartMode::resume);
 }
 
+TEST(RunningAgain, ResumesAfterAVerdictThatPreflightHasJustJudgedAnew) {
+  EXPECT_EQ(Story().by(FaultKind::file_not_found, false).decision().mode, StartMode::resume);
+  EXPECT_EQ(Story().by(FaultKind::dataset_unreadable, false).decision().mode, StartMode::resume);
+}
+
 TEST(RunningAgain, RefusesAnotherIdentityUnlessToldToStartOver) {
   Story story;
   story.ended("stopped").now.config.learning_rate = 1;

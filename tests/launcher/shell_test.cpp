@@ -24,7 +24,7 @@ using ::testing::HasSubstr;
 class Run : public ::testing::Test {
  protected:
   Run() {
-    std::string pattern = "/tmp/ftl-shell-XXXXXX";
+    std::string pattern = (std::filesystem::temp_directory_path() / "ftl-shell-XXXXXX").string();
     root = ::mkdtemp(pattern.data());
   }
   ~Run() override { fs::remove_all(root); }

@@ -79,6 +79,30 @@ const std::vector<Story>& stories() {
        A::replay_step,
        0,
        {0, 1}},
+      {"HostOutOfMemory",
+       2,
+       1,
+       World::reports(K::host_out_of_memory, "asked the host for 9000 MiB"),
+       K::host_out_of_memory,
+       A::retry_smaller_micro_batch,
+       0,
+       {1}},
+      {"StorageFailed",
+       2,
+       0,
+       World::reports(K::storage_failed, "read-only file system"),
+       K::storage_failed,
+       A::retry,
+       0,
+       {0}},
+      {"AnInputThatVanished",
+       2,
+       1,
+       World::reports(K::file_not_found, "no such file"),
+       K::file_not_found,
+       A::stop,
+       4,
+       {1}},
       {"StorageFull", 2, 0, World::reports(K::storage_full, "no space left"), K::storage_full, A::stop, 4, {0}},
       {"CheckpointCorrupt",
        2,
@@ -161,6 +185,33 @@ TEST(SupervisorStories, AHealthyRunHasNoVerdict) {
   EXPECT_TRUE(world.verdicts().empty());
   EXPECT_EQ(world.published_steps().size(), 20u);
   EXPECT_EQ(world.status().state, RunState::finished);
+}
+
+TEST(SupervisorStories, StorageThatFailsAtTheSameStepAgainEndsTheRun) {
+  World world(2);
+  for (int time = 0; time < 2; ++time) world.plan(6, 0, World::reports(K::storage_failed, "input/output error"));
+  world.run_until_finished();
+  ASSERT_EQ(world.verdicts().size(), 2u);
+  EXPECT_EQ(world.verdicts()[0].action, A::retry);
+  EXPECT_EQ(world.verdicts()[1].action, A::stop);
+  EXPECT_EQ(world.exit_code(), 4);
+}
+
+// Before any rank had started, what preflight judges is a refusal still.
+TEST(SupervisorStories, AnInputThatVanishesBeforeTheStartIsRefusedAsPreflightWouldHaveDone) {
+  Supervisor supervisor(SupervisorOptions{});
+  TimePoint now;
+  (void)supervisor.start(now);
+  const Failure vanished{K::file_not_found, "no such file", "data.jsonl", ""};
+  int code = -1;
+  const std::vector<Event> story{RankReported{Attempt{1}, Rank{0}, ReportFailure{vanished, 0}},
+                                 AttemptGone{Attempt{1}}};
+  for (const Event& event : story) {
+    for (const Command& command : supervisor.on(event, now)) {
+      if (const Finish* finish = std::get_if<Finish>(&command)) code = finish->exit_code;
+    }
+  }
+  EXPECT_EQ(code, 2);
 }
 
 TEST(SupervisorStories, ALaunchThatFailsOnceIsTriedAgain) {
