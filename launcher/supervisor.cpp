@@ -156,9 +156,9 @@ void Supervisor::Impl::publish(Verdict verdict) {
 
 // A run that was under way ends as failed (4) and not as refused, whatever kind of failure a rank named.
 int Supervisor::Impl::exit_code_for(FaultKind kind) const {
-  const Stage stage = info(kind).stage;
-  const bool refusal = stage == Stage::usage || stage == Stage::preflight;
-  return refusal && ledger.steps() > 0 ? 4 : exit_code(kind);
+  const int code = exit_code(kind);
+  const bool refusal = code == 2 || code == 3;
+  return refusal && ledger.steps() > 0 ? 4 : code;
 }
 
 void Supervisor::Impl::judge(TimePoint now) {
