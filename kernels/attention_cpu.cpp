@@ -54,7 +54,7 @@ void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t
   for (std::int64_t j0 = 0; j0 < limit; j0 += block) {
     const std::int64_t columns = smaller(block, limit - j0);
     multiply({.a = args.q + i0 * stride + head * d,
-              .b = args.k + j0 * kv_stride + kv,
+              .b = {.f32 = args.k + j0 * kv_stride + kv},
               .c = s,
               .m = rows,
               .n = columns,
@@ -83,7 +83,7 @@ void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t
       maximum[row] = largest;
     }
     multiply({.a = s,
-              .b = args.v + j0 * kv_stride + kv,
+              .b = {.f32 = args.v + j0 * kv_stride + kv},
               .c = out,
               .m = rows,
               .n = d,
@@ -118,7 +118,7 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
   const std::int64_t at = i0 * stride + head * d, kv = j0 * kv_stride + head / (args.heads / args.kv_heads) * d;
   float *p = scratch.blocks, *ds = p + block * block;
   const MatMul scores{.a = args.q + at,
-                      .b = args.k + kv,
+                      .b = {.f32 = args.k + kv},
                       .c = p,
                       .m = rows,
                       .n = columns,
@@ -136,11 +136,11 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
                  args.log_sum_exp[head * args.rows + i0 + row]);
   }
   MatMul dp = scores;
-  dp.a = args.d_out + at, dp.b = args.v + kv, dp.c = ds, dp.alpha = 1;
+  dp.a = args.d_out + at, dp.b.f32 = args.v + kv, dp.c = ds, dp.alpha = 1;
   multiply(dp, scratch.panel);
 
   MatMul to_columns{.a = p,
-                    .b = args.d_out + at,
+                    .b = {.f32 = args.d_out + at},
                     .c = to.dv + j0 * to.stride,
                     .m = columns,
                     .n = d,
@@ -159,10 +159,10 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
     float* ds_row = ds + row * block;
     for (std::int64_t j = 0; j < columns; ++j) ds_row[j] = p_row[j] * (ds_row[j] - row_sum) * args.scale;
   }
-  to_columns.a = ds, to_columns.b = args.q + at, to_columns.c = to.dk + j0 * to.stride;
+  to_columns.a = ds, to_columns.b.f32 = args.q + at, to_columns.c = to.dk + j0 * to.stride;
   multiply(to_columns, scratch.panel);
   multiply({.a = ds,
-            .b = args.k + kv,
+            .b = {.f32 = args.k + kv},
             .c = args.dq + at,
             .m = rows,
             .n = d,

@@ -9,8 +9,13 @@ namespace ftl::FTL_CPU {
 void embedding_forward(Stream& stream, const EmbeddingForward& args) {
   cpu(stream).pool().parallel_blocks(args.rows, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
-      std::memcpy(args.y + row * args.width, args.table + args.ids[row] * args.width,
-                  static_cast<std::size_t>(args.width) * sizeof(float));
+      float* const to = args.y + row * args.width;
+      const std::int64_t first = args.ids[row] * args.width;
+      if (args.table.f32 != nullptr) {
+        std::memcpy(to, args.table.f32 + first, static_cast<std::size_t>(args.width) * sizeof(float));
+      } else {
+        for (std::int64_t i = 0; i < args.width; ++i) to[i] = widened(args.table.bf16[first + i]);
+      }
     }
   });
 }

@@ -7,7 +7,7 @@ namespace ftl {
 void embedding_forward_reference(const EmbeddingForward& args) {
   for (std::int64_t row = 0; row < args.rows; ++row) {
     for (std::int64_t i = 0; i < args.width; ++i)
-      args.y[row * args.width + i] = args.table[args.ids[row] * args.width + i];
+      args.y[row * args.width + i] = element(args.table, args.ids[row] * args.width + i);
   }
 }
 

@@ -8,17 +8,29 @@
 // (m, n, k).
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 namespace ftl {
 
 class Stream;  // kernels/device.h
 
+// A matrix that is only read, as it is stored: float32, or bfloat16 that is widened (exactly) where it is used. One of
+// the two is null.
+struct StoredMatrix {
+  const float* f32 = nullptr;
+  const std::uint16_t* bf16 = nullptr;
+};
+inline float widened(std::uint16_t bf16) { return std::bit_cast<float>(static_cast<std::uint32_t>(bf16) << 16); }
+inline float element(const StoredMatrix& matrix, std::int64_t at) {
+  return matrix.f32 != nullptr ? matrix.f32[at] : widened(matrix.bf16[at]);
+}
+
 // y = table[ids]                     ids: [rows] int32 in [0, vocabulary)   table: [vocabulary, width]   y: [rows,
 // width]
 struct EmbeddingForward {
   const std::int32_t* ids;
-  const float* table;
+  StoredMatrix table;
   float* y;
   std::int64_t rows, width;
 };
@@ -54,16 +66,14 @@ struct RmsNormBackward {
 
 // C = alpha * op(A) * op(B) + beta * C      op(A): [m, k]   op(B): [k, n]   C: [m, n] with row stride ldc
 // Linear layers store W as [out, in]: forward y = x W^T is transpose_b; dx = dy W has none; dW = dy^T x is transpose_a.
-// A frozen W may be bfloat16: then b is null and b_bf16 is used, widened exactly.
 struct MatMul {
   const float* a;
-  const float* b;
+  StoredMatrix b;
   float* c;
   std::int64_t m, n, k;
   std::int64_t lda, ldb, ldc;
   bool transpose_a, transpose_b;
   float alpha, beta;
-  const std::uint16_t* b_bf16 = nullptr;
 };
 
 // Rotates pairs (i, i + head_dim/2) of every head in place by angle position * inverse_frequency[i] (Hugging Face's

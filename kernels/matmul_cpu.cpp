@@ -37,10 +37,10 @@ MatMul piece_at(const MatMul& args, const Pieces& size, std::int64_t row, std::i
   MatMul piece = args;
   piece.a += args.transpose_a ? row : row * args.lda;
   const std::int64_t b = args.transpose_b ? column * args.ldb : column;
-  if (args.b != nullptr)
-    piece.b += b;
+  if (args.b.f32 != nullptr)
+    piece.b.f32 += b;
   else
-    piece.b_bf16 += b;
+    piece.b.bf16 += b;
   piece.c += row * args.ldc + column;
   piece.m = std::min(args.m - row, size.rows);
   piece.n = std::min(args.n - column, size.columns);

@@ -1,13 +1,6 @@
 #include "kernels/matmul.h"
 
-#include <bit>
-
 namespace ftl {
-namespace {
-
-float widened(std::uint16_t bf16) { return std::bit_cast<float>(static_cast<std::uint32_t>(bf16) << 16); }
-
-}  // namespace
 
 void matmul_reference(const MatMul& args) {
   for (std::int64_t row = 0; row < args.m; ++row) {
@@ -16,8 +9,7 @@ void matmul_reference(const MatMul& args) {
       for (std::int64_t i = 0; i < args.k; ++i) {
         const float a = args.transpose_a ? args.a[i * args.lda + row] : args.a[row * args.lda + i];
         const std::int64_t at = args.transpose_b ? column * args.ldb + i : i * args.ldb + column;
-        const float b = args.b != nullptr ? args.b[at] : widened(args.b_bf16[at]);
-        sum += static_cast<double>(a) * b;
+        sum += static_cast<double>(a) * element(args.b, at);
       }
       float& c = args.c[row * args.ldc + column];
       c = static_cast<float>(args.alpha * sum + (args.beta == 0 ? 0.0 : static_cast<double>(args.beta) * c));

@@ -23,7 +23,7 @@ void lora_forward(Stream& stream, const LoraLinear& linear, const float* x, floa
   if (!linear.adapted()) return;
   assert(low != nullptr);
   matmul(stream, {.a = x,
-                  .b = a,
+                  .b = {.f32 = a},
                   .c = low,
                   .m = rows,
                   .n = rank,
@@ -36,7 +36,7 @@ void lora_forward(Stream& stream, const LoraLinear& linear, const float* x, floa
                   .alpha = 1,
                   .beta = 0});
   matmul(stream, {.a = low,
-                  .b = b,
+                  .b = {.f32 = b},
                   .c = y,
                   .m = rows,
                   .n = out,
@@ -71,7 +71,7 @@ void lora_backward(Stream& stream, const LoraLinear& linear, const float* x, con
   }
   if (gradients.d_weight != nullptr) {  // dW = dy^T x
     matmul(stream, {.a = dy,
-                    .b = x,
+                    .b = {.f32 = x},
                     .c = gradients.d_weight,
                     .m = out,
                     .n = in,
@@ -87,7 +87,7 @@ void lora_backward(Stream& stream, const LoraLinear& linear, const float* x, con
   if (!linear.adapted()) return;
   // d_low = scaling * dy B, shared by dx and dA
   matmul(stream, {.a = dy,
-                  .b = b,
+                  .b = {.f32 = b},
                   .c = d_low,
                   .m = rows,
                   .n = rank,
@@ -101,7 +101,7 @@ void lora_backward(Stream& stream, const LoraLinear& linear, const float* x, con
                   .beta = 0});
   if (gradients.d_x != nullptr) {  // dx += d_low A
     matmul(stream, {.a = d_low,
-                    .b = a,
+                    .b = {.f32 = a},
                     .c = gradients.d_x,
                     .m = rows,
                     .n = in,
@@ -116,7 +116,7 @@ void lora_backward(Stream& stream, const LoraLinear& linear, const float* x, con
   }
   if (gradients.d_a != nullptr) {  // dA = d_low^T x
     matmul(stream, {.a = d_low,
-                    .b = x,
+                    .b = {.f32 = x},
                     .c = gradients.d_a,
                     .m = rank,
                     .n = in,
@@ -131,7 +131,7 @@ void lora_backward(Stream& stream, const LoraLinear& linear, const float* x, con
   }
   if (gradients.d_b != nullptr) {  // dB = scaling * dy^T low
     matmul(stream, {.a = dy,
-                    .b = low,
+                    .b = {.f32 = low},
                     .c = gradients.d_b,
                     .m = out,
                     .n = rank,

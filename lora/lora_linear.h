@@ -10,7 +10,7 @@ namespace ftl {
 
 // y = x W^T + scaling * (x A^T) B^T        W: [out, in]   A: [rank, in] or null   B: [out, rank] or null
 struct LoraLinear {
-  const float* weight = nullptr;
+  StoredMatrix weight;
   const float* a = nullptr;
   const float* b = nullptr;
   std::int64_t in = 0, out = 0, rank = 0;

@@ -121,7 +121,8 @@ Result<RunInputs> load_inputs(Files& files, const RunConfig& config, int threads
 
 Result<Llama> load_model(Device& device, const RunConfig& config, const RunInputs& inputs) {
   if (!inputs.reader) return Llama::random(device, inputs.model_config, config.seed);
-  return Llama::load(device, inputs.model_config, *inputs.reader);
+  return inputs.adapter_shape ? Llama::map(device, inputs.model_config, *inputs.reader)
+                              : Llama::load(device, inputs.model_config, *inputs.reader);
 }
 
 std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& inputs, int world_size) {
@@ -176,7 +177,7 @@ Survey survey_run(Files& files, Device& device, const RunConfig& config, int thr
     } else if (*reader) {
       // Loading is the complete check of names and shapes; the weights are dropped again at once.
       inputs.reader = std::move(*reader);
-      if (Result<Llama> loaded = Llama::load(device, *model, *inputs.reader); !loaded) note(loaded.error());
+      if (Result<Llama> loaded = Llama::map(device, *model, *inputs.reader); !loaded) note(loaded.error());
     }
   }
   Result<Tokenizer> tokenizer = Tokenizer::load(files, tokenizer_path(config));

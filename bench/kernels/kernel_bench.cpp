@@ -44,8 +44,8 @@ double peak(int threads) {
   double best = 0;
   for (int i = 0; i < 8; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    cpu.device->kernels().matmul(*cpu.stream,
-                                 {a.data(), b.data(), c.data(), size, size, size, size, size, size, false, true, 1, 0});
+    cpu.device->kernels().matmul(
+        *cpu.stream, {a.data(), {b.data()}, c.data(), size, size, size, size, size, size, false, true, 1, 0});
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     best = std::max(best, 2e-9 * size * size * size / taken.count());
   }
@@ -63,8 +63,8 @@ void matmul(benchmark::State& state) {
   std::vector<float> c(static_cast<std::size_t>(m * n));
   std::vector<std::uint16_t> halves;
   for (const float value : b) halves.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16));
-  MatMul product{a.data(), b.data(), c.data(), m, n, k, ta ? m : k, tb ? k : n, n, ta, tb, 1, 0};
-  if (state.range(6) != 0) product.b = nullptr, product.b_bf16 = halves.data();
+  MatMul product{a.data(), {b.data()}, c.data(), m, n, k, ta ? m : k, tb ? k : n, n, ta, tb, 1, 0};
+  if (state.range(6) != 0) product.b = {.f32 = nullptr, .bf16 = halves.data()};
   for (auto _ : state) cpu.device->kernels().matmul(*cpu.stream, product);
   const double work = 2e-9 * static_cast<double>(m * n * k) * static_cast<double>(state.iterations());
   state.counters["GFLOP/s"] = benchmark::Counter(work, benchmark::Counter::kIsRate);
@@ -105,7 +105,7 @@ BENCHMARK(matmul)
 void openblas_sgemm(const MatMul& p) {
   const auto m = static_cast<int>(p.m), n = static_cast<int>(p.n), k = static_cast<int>(p.k);
   cblas_sgemm(CblasRowMajor, p.transpose_a ? CblasTrans : CblasNoTrans, p.transpose_b ? CblasTrans : CblasNoTrans, m, n,
-              k, p.alpha, p.a, static_cast<int>(p.lda), p.b, static_cast<int>(p.ldb), p.beta, p.c,
+              k, p.alpha, p.a, static_cast<int>(p.lda), p.b.f32, static_cast<int>(p.ldb), p.beta, p.c,
               static_cast<int>(p.ldc));
 }
 
@@ -116,7 +116,7 @@ void openblas(benchmark::State& state) {
   openblas_set_num_threads(1);
   const std::vector<float> a = floats(m * k), b = floats(n * k);
   std::vector<float> c(static_cast<std::size_t>(m * n));
-  const MatMul product{a.data(), b.data(), c.data(), m, n, k, ta ? m : k, tb ? k : n, n, ta, tb, 1, 0};
+  const MatMul product{a.data(), {b.data()}, c.data(), m, n, k, ta ? m : k, tb ? k : n, n, ta, tb, 1, 0};
   for (auto _ : state) openblas_sgemm(product);
   const double work = 2e-9 * static_cast<double>(m * n * k) * static_cast<double>(state.iterations());
   state.counters["GFLOP/s"] = benchmark::Counter(work, benchmark::Counter::kIsRate);

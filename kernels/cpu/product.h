@@ -7,7 +7,6 @@
 // 2008; here A is read in place, because a training step multiplies few rows with many frozen columns.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -39,8 +38,8 @@ inline Lanes load_wide(const std::uint16_t* from) {
   std::memcpy(&halves, from, sizeof halves);
   return (Lanes)(__builtin_convertvector(halves, IntLanes) << 16);
 }
-inline float widen(float value) { return value; }
-inline float widen(std::uint16_t value) { return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16); }
+inline float widened(float value) { return value; }
+using ftl::widened;
 
 // Exchanges the off-diagonal pieces of two rows of a square.
 template <std::int64_t piece, std::size_t... lane>
@@ -79,7 +78,7 @@ void pack_transposed(const Element* b, std::int64_t stride, std::int64_t columns
   }
   for (; p < k; ++p) {
     float* const to = panel + p * panel_width;
-    for (std::int64_t j = 0; j < panel_width; ++j) to[j] = j < columns ? widen(b[j * stride + p]) : 0;
+    for (std::int64_t j = 0; j < panel_width; ++j) to[j] = j < columns ? widened(b[j * stride + p]) : 0;
   }
 }
 
@@ -93,7 +92,7 @@ void pack_in_order(const Element* b, std::int64_t stride, std::int64_t columns, 
       store(to, load_wide(from));
       store(to + lane_count, load_wide(from + lane_count));
     } else {
-      for (std::int64_t j = 0; j < panel_width; ++j) to[j] = j < columns ? widen(from[j]) : 0;
+      for (std::int64_t j = 0; j < panel_width; ++j) to[j] = j < columns ? widened(from[j]) : 0;
     }
   }
 }
@@ -197,10 +196,10 @@ void multiply(const MatMul& args, const Element* b, float* scratch) {
 }
 
 inline void multiply(const MatMul& args, float* scratch) {
-  if (args.b != nullptr)
-    multiply(args, args.b, scratch);
+  if (args.b.f32 != nullptr)
+    multiply(args, args.b.f32, scratch);
   else
-    multiply(args, args.b_bf16, scratch);
+    multiply(args, args.b.bf16, scratch);
 }
 
 }  // namespace ftl::FTL_CPU

@@ -23,7 +23,7 @@ Result<LoadedModel> load_model_directory(Files& files, const std::string& model_
   Result<std::unique_ptr<CheckpointReader>> reader = open_safetensors(files, model_directory);
   if (!reader) return reader.error();
   loaded.reader = std::move(*reader);
-  Result<Llama> model = Llama::load(*loaded.device, *config, *loaded.reader);
+  Result<Llama> model = Llama::map(*loaded.device, *config, *loaded.reader);
   if (!model) return model.error();
   loaded.model.emplace(std::move(*model));
   if (!adapter_directory.empty()) {

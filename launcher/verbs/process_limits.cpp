@@ -12,10 +12,9 @@ constexpr std::int64_t mebibyte = 1 << 20;
 constexpr std::int64_t files_of_launcher = 32;      // and of mpirun: pipes, sockets, logs
 constexpr std::int64_t files_of_rank = 8;           // its keeper's connection, mpirun's pipes to it, its log
 constexpr std::int64_t least_file = 16 * mebibyte;  // logs, flight recorder, the communication library's segments
-// Libraries, stacks, heaps; and a BLAS buffer of each thread, for which OpenBLAS asks again and again until it is
-// there.
+// Libraries and what Open MPI maps; of each thread its stack and the arena that the allocator reserves.
 constexpr std::int64_t address_of_libraries = 512 * mebibyte;
-constexpr std::int64_t address_of_thread = 136 * mebibyte;
+constexpr std::int64_t address_of_thread = 72 * mebibyte;
 
 std::optional<std::int64_t> limit_of(int resource) {
   rlimit limit{};

@@ -46,8 +46,9 @@ TEST(EqualBitsOfAProduct, DoNotDependOnTheRowsBesideIt) {
       const auto product = [&](std::int64_t first, std::int64_t count) {
         Floats c(static_cast<std::size_t>(count * columns));
         const std::int64_t ldb = transpose_b ? k : columns;
-        cpu.kernels().matmul(*cpu.stream, {a.data() + first * k, b.data(), c.data(), count, columns, k, k, ldb, columns,
-                                           false, transpose_b, 1, 0});
+        cpu.kernels().matmul(
+            *cpu.stream,
+            {a.data() + first * k, {b.data()}, c.data(), count, columns, k, k, ldb, columns, false, transpose_b, 1, 0});
         return c;
       };
       const Floats whole = product(0, rows);

@@ -65,7 +65,7 @@ void add_matmul(Cases& cases, std::int64_t m, std::int64_t n, std::int64_t k, bo
                        for (std::int64_t row = 0; row < m; ++row)
                          std::fill(c + row * ldc, c + row * ldc + n, NAN);  // never read
                      }
-                     kernels.matmul(stream, {a, b, c, m, n, k, ta ? m : k, tb ? k : n, ldc, ta, tb, 0.5f, beta});
+                     kernels.matmul(stream, {a, {b}, c, m, n, k, ta ? m : k, tb ? k : n, ldc, ta, tb, 0.5f, beta});
                      return std::vector<Floats>{c.values()};
                    }});
 }
@@ -78,7 +78,7 @@ void add_matmul_of_halves(Cases& cases, std::int64_t m, std::int64_t n, std::int
                      std::vector<std::uint16_t> b;
                      for (const float value : numbers(k * n, 2))
                        b.push_back(static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16));
-                     kernels.matmul(stream, {a, nullptr, c, m, n, k, k, tb ? k : n, n, false, tb, 1, 0, b.data()});
+                     kernels.matmul(stream, {a, {nullptr, b.data()}, c, m, n, k, k, tb ? k : n, n, false, tb, 1, 0});
                      return std::vector<Floats>{c.values()};
                    }});
 }
@@ -100,7 +100,7 @@ void add_row_operations(Cases& cases, std::int64_t rows, std::int64_t width) {
          const Indices ids = tokens(rows, vocabulary);
          Operand table(numbers(vocabulary * width, 1), shift), y(Floats(rows * width), shift),
              d_table(numbers(vocabulary * width, 2), shift);
-         kernels.embedding_forward(stream, {ids.data(), table, y, rows, width});
+         kernels.embedding_forward(stream, {ids.data(), {table}, y, rows, width});
          kernels.embedding_backward(stream, {ids.data(), y, d_table, rows, width, vocabulary});
          return std::vector<Floats>{y.values(), d_table.values()};
        }});

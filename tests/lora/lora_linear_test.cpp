@@ -40,7 +40,7 @@ struct Example {
     for (std::int64_t i = 0; i < rows * out; ++i) sum += at(dy, i) * y(i / out, i % out);
     return sum;
   }
-  LoraLinear linear() const { return {w.data(), a.data(), b.data(), in, out, rank, scaling}; }
+  LoraLinear linear() const { return {{w.data()}, a.data(), b.data(), in, out, rank, scaling}; }
   static double at(const std::vector<float>& values, std::int64_t i) {
     return static_cast<double>(values[static_cast<std::size_t>(i)]);
   }

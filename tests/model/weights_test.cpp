@@ -14,28 +14,38 @@ namespace {
 
 using testing::HasSubstr;
 
-// A checkpoint in memory.
+// A checkpoint in memory, `offset` bytes away from where a vector begins.
 class MemoryReader final : public CheckpointReader {
  public:
-  void add(const std::string& name, std::vector<std::int64_t> shape, std::vector<float> values) {
-    tensors_.push_back({name, DType::f32, std::move(shape), "memory"});
+  explicit MemoryReader(DType dtype = DType::f32, std::size_t offset = 0) : dtype_(dtype), offset_(offset) {}
+  // bf16 cuts the values short.
+  void add(const std::string& name, std::vector<std::int64_t> shape, const std::vector<float>& values) {
+    std::vector<std::byte> bytes(offset_);
+    for (const float value : values) {
+      const auto* from = reinterpret_cast<const std::byte*>(&value);
+      bytes.insert(bytes.end(), from + (dtype_ == DType::bf16 ? 2 : 0), from + 4);
+    }
+    tensors_.push_back({name, dtype_, std::move(shape), "memory"});
     std::sort(tensors_.begin(), tensors_.end(),
               [](const auto& one, const auto& other) { return one.name < other.name; });
-    values_[name] = std::move(values);
+    bytes_[name] = std::move(bytes);
   }
   const std::vector<TensorInfo>& tensors() const override { return tensors_; }
   Result<std::span<const std::byte>> bytes(const std::string& name) const override {
-    return std::as_bytes(std::span(values_.at(name)));
+    return std::span(bytes_.at(name)).subspan(offset_);
   }
 
  private:
+  DType dtype_;
+  std::size_t offset_;
   std::vector<TensorInfo> tensors_;
-  std::map<std::string, std::vector<float>> values_;
+  std::map<std::string, std::vector<std::byte>> bytes_;
 };
 
 // All tensors that `config` calls for, but `without`; each holds its own noise.
-MemoryReader checkpoint_of(const ModelConfig& config, const std::string& without = "") {
-  MemoryReader reader;
+MemoryReader checkpoint_of(const ModelConfig& config, const std::string& without = "", DType dtype = DType::f32,
+                           std::size_t offset = 0) {
+  MemoryReader reader(dtype, offset);
   std::uint32_t index = 0;
   for (const WeightShape& weight : weight_shapes(config)) {
     std::int64_t count = 1;
@@ -79,6 +89,33 @@ TEST_F(Weights, AreThoseOfTheCheckpoint) {
     EXPECT_EQ(std::memcmp(weight.values, stored.data(), stored.size()), 0) << weight.name;
   }
 }
+
+struct Mapping {
+  const char* name;
+  DType dtype;
+  std::size_t offset;
+};
+class MappedWeights : public testing::TestWithParam<Mapping> {};
+
+// However a tensor lies in its file, and whether it is used there or had to be copied.
+TEST_P(MappedWeights, GiveTheBitsOfLoadedOnes) {
+  tiny::Model tiny;
+  const MemoryReader reader = checkpoint_of(tiny.config, "", GetParam().dtype, GetParam().offset);
+  const auto outcome = [&](Llama llama) {
+    tiny.llama = std::move(llama);
+    return tiny::run(tiny, 9, tiny::text_of(9));
+  };
+  const tiny::Outcome mapped = outcome(std::move(*Llama::map(*tiny.device, tiny.config, reader)));
+  const tiny::Outcome loaded = outcome(std::move(*Llama::load(*tiny.device, tiny.config, reader)));
+  EXPECT_EQ(mapped.loss, loaded.loss);
+  EXPECT_EQ(mapped.gradient, loaded.gradient);
+}
+INSTANTIATE_TEST_SUITE_P(Layouts, MappedWeights,
+                         testing::Values(Mapping{"f32", DType::f32, 0}, Mapping{"bf16", DType::bf16, 0},
+                                         Mapping{"f32_between_floats", DType::f32, 2},
+                                         Mapping{"bf16_between_floats", DType::bf16, 2},
+                                         Mapping{"bf16_at_an_odd_address", DType::bf16, 1}),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 TEST_F(Weights, AMissingTensorIsNamed) {
   const auto model = Llama::load(*device, tiny::config_of(false),

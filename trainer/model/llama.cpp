@@ -129,6 +129,12 @@ Result<Llama> Llama::load(Device& device, const ModelConfig& config, const Check
   return Llama(std::make_unique<Impl>(Impl{&device, std::move(*weights)}));
 }
 
+Result<Llama> Llama::map(Device& device, const ModelConfig& config, const CheckpointReader& reader) {
+  Result<LlamaWeights> weights = map_weights(device, config, reader);
+  if (!weights) return weights.error();
+  return Llama(std::make_unique<Impl>(Impl{&device, std::move(*weights)}));
+}
+
 Result<Llama> Llama::random(Device& device, const ModelConfig& config, std::uint64_t seed) {
   Result<LlamaWeights> weights = random_weights(device, config, seed);
   if (!weights) return weights.error();

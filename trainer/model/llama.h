@@ -37,6 +37,9 @@ class Llama {
  public:
   // Reads every tensor that config calls for (checkpoint_incomplete names what is missing or misshapen, both shapes).
   static Result<Llama> load(Device& device, const ModelConfig& config, const CheckpointReader& reader);
+  // For a base that is not trained: uses matrices where the reader has them (LlamaWeights), so the reader must outlive
+  // the model. Same checks.
+  static Result<Llama> map(Device& device, const ModelConfig& config, const CheckpointReader& reader);
   // Random weights (seeded, scaled by 0.02 like the reference initialisation): for training from scratch and for tests.
   static Result<Llama> random(Device& device, const ModelConfig& config, std::uint64_t seed);
   Llama(Llama&&) noexcept;
@@ -45,7 +48,7 @@ class Llama {
 
   const ModelConfig& config() const;
   // The weights as trainable tensors, named as in Hugging Face checkpoints, sorted by name: full-parameter mode, and
-  // for saving.
+  // for saving. Empty for mapped weights.
   std::span<const TrainableTensor> weights();
 
   // `adapter`: the shape of the adapter that this workspace will be used with; null for the base model and

@@ -18,7 +18,7 @@ void LlamaPass::project_backward(std::size_t layer, Projection projection, const
   const std::size_t i = static_cast<std::size_t>(projection);
   const LoraLinear layer_linear = linear(layer, projection);
   LoraLinearGradients wanted{.d_x = d_x, .accumulate_d_x = accumulate};
-  if (adapter_ == nullptr) wanted.d_weight = weights_.gradient_of(layer_linear.weight, gradient);
+  if (adapter_ == nullptr) wanted.d_weight = weights_.gradient_of(layer_linear.weight.f32, gradient);
   if (layer_linear.adapted()) {
     const Adapter::Pair& pair = workspace_.pairs[layer * projections + i];
     wanted.d_a = gradient + pair.offset_a;
@@ -47,8 +47,8 @@ void LlamaPass::head_backward(const float* hidden, std::int64_t rows, float* ful
   const bool full = full_gradient != nullptr;
   if (full) {  // added: a tied head shares its gradient with the embedding, and chunks follow one another
     kernels_.matmul(stream_, {.a = head.logits,
-                              .b = head.normed,
-                              .c = weights_.gradient_of(weights_.head, full_gradient),
+                              .b = {.f32 = head.normed},
+                              .c = weights_.gradient_of(weights_.head.f32, full_gradient),
                               .m = vocabulary,
                               .n = width,
                               .k = rows,
@@ -92,7 +92,7 @@ void LlamaPass::backward(std::int64_t rows, float* gradient) {
     if (!attention_backward(layer, rows, gradient)) return;
   }
   assert(adapter_ == nullptr);  // an adapter's lowest stage ends the loop
-  float* table = weights_.gradient_of(weights_.embedding, gradient);
+  float* table = weights_.gradient_of(weights_.embedding.f32, gradient);
   kernels_.embedding_backward(stream_, {.ids = workspace_.ids,
                                         .dy = workspace_.backward.stream,
                                         .d_table = table,

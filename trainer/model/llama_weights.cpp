@@ -31,20 +31,18 @@ std::vector<TrainableTensor> weight_layout(const ModelConfig& config) {
   return layout;
 }
 
-void point_into(LlamaWeights& weights) {
-  std::map<std::string, const float*> named;
-  for (TrainableTensor& tensor : weights.tensors) {
-    tensor.values = weights.buffer.floats() + tensor.offset;
-    named[tensor.name] = tensor.values;
-  }
+using NamedMatrices = std::map<std::string, StoredMatrix>;
+
+// Norms must be float32.
+void point_into(LlamaWeights& weights, const NamedMatrices& named) {
   weights.modules = linear_modules(weights.config);
   weights.embedding = named.at("model.embed_tokens.weight");
-  weights.final_norm = named.at("model.norm.weight");
+  weights.final_norm = named.at("model.norm.weight").f32;
   weights.head = weights.config.tied_embeddings ? weights.embedding : named.at("lm_head.weight");
   for (std::int64_t i = 0; i < weights.config.layers; ++i) {
     LayerWeights layer;
-    layer.attention_norm = named.at(fmt::format("model.layers.{}.input_layernorm.weight", i));
-    layer.mlp_norm = named.at(fmt::format("model.layers.{}.post_attention_layernorm.weight", i));
+    layer.attention_norm = named.at(fmt::format("model.layers.{}.input_layernorm.weight", i)).f32;
+    layer.mlp_norm = named.at(fmt::format("model.layers.{}.post_attention_layernorm.weight", i)).f32;
     for (std::size_t j = 0; j < projections; ++j) {
       layer.linear[j] = named.at(weights.modules[static_cast<std::size_t>(i) * projections + j].name + ".weight");
     }
@@ -59,7 +57,12 @@ Result<LlamaWeights> allocate_weights(Device& device, const ModelConfig& config)
   Result<Buffer> buffer = device.allocate(static_cast<std::size_t>(weight_count(config)) * sizeof(float));
   if (!buffer) return buffer.error();
   weights.buffer = std::move(*buffer);
-  point_into(weights);
+  NamedMatrices named;
+  for (TrainableTensor& tensor : weights.tensors) {
+    tensor.values = weights.buffer.floats() + tensor.offset;
+    named[tensor.name] = {.f32 = tensor.values};
+  }
+  point_into(weights, named);
   return weights;
 }
 
@@ -120,7 +123,52 @@ void fill_normal(std::span<float> values, double deviation, std::uint64_t seed, 
   }
 }
 
+bool is_aligned(const void* address, std::size_t alignment) {
+  return reinterpret_cast<std::uintptr_t>(address) % alignment == 0;
+}
+
+// The matrix as it lies in the mapped file, when kernels can use it there.
+StoredMatrix mapped_matrix(const TensorInfo& stored, std::span<const std::byte> bytes) {
+  if (is_norm(stored.name)) return {};
+  if (stored.dtype == DType::bf16 && is_aligned(bytes.data(), alignof(std::uint16_t)))
+    return {.bf16 = reinterpret_cast<const std::uint16_t*>(bytes.data())};
+  if (stored.dtype == DType::f32 && is_aligned(bytes.data(), alignof(float)))
+    return {.f32 = reinterpret_cast<const float*>(bytes.data())};
+  return {};
+}
+
 }  // namespace
+
+Result<LlamaWeights> map_weights(Device& device, const ModelConfig& config, const CheckpointReader& reader) {
+  if (device.traits().place != Place::host) return read_weights(device, config, reader);
+  if (auto complete = require_complete(config, reader); !complete) return complete.error();
+  NamedMatrices named;
+  std::vector<const TensorInfo*> to_copy;
+  std::int64_t floats = 0;
+  for (const WeightShape& weight : weight_shapes(config)) {
+    const TensorInfo* stored = reader.find(weight.name);
+    Result<std::span<const std::byte>> bytes = reader.bytes(weight.name);
+    if (!bytes) return bytes.error();
+    named[weight.name] = mapped_matrix(*stored, *bytes);
+    if (named[weight.name].f32 != nullptr || named[weight.name].bf16 != nullptr) continue;
+    to_copy.push_back(stored);
+    floats += element_count(*stored);
+  }
+  Result<Buffer> buffer = device.allocate(static_cast<std::size_t>(floats) * sizeof(float));
+  if (!buffer) return buffer.error();
+  float* next = buffer->floats();
+  for (const TensorInfo* stored : to_copy) {
+    const std::int64_t count = element_count(*stored);
+    if (auto read = reader.read_f32(stored->name, {next, static_cast<std::size_t>(count)}); !read) return read.error();
+    named[stored->name] = {.f32 = next};
+    next += count;
+  }
+  LlamaWeights weights;
+  weights.config = config;
+  weights.buffer = std::move(*buffer);
+  point_into(weights, named);
+  return weights;
+}
 
 Result<LlamaWeights> read_weights(Device& device, const ModelConfig& config, const CheckpointReader& reader) {
   if (auto complete = require_complete(config, reader); !complete) return complete.error();

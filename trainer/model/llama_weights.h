@@ -1,4 +1,5 @@
-// The weights of a Llama: one flat float32 buffer in the order of the tensors' names, and where each lies in it.
+// The weights of a Llama. Trainable: one flat float32 buffer in the order of the tensors' names. Frozen: matrices are
+// used where the checkpoint's file is mapped, as they are stored there, so that all ranks of a node share one copy.
 #pragma once
 
 #include <array>
@@ -17,23 +18,25 @@ namespace ftl {
 struct LayerWeights {
   const float* attention_norm = nullptr;              // [width]
   const float* mlp_norm = nullptr;                    // [width]
-  std::array<const float*, projections> linear = {};  // [out, in] each
+  std::array<StoredMatrix, projections> linear = {};  // [out, in] each
 };
 
 struct LlamaWeights {
   ModelConfig config;
-  Buffer buffer;
-  std::vector<TrainableTensor> tensors;  // sorted by name, dense
+  Buffer buffer;                         // the tensors; or what frozen weights cannot be used from where they lie
+  std::vector<TrainableTensor> tensors;  // sorted by name, dense; empty when the weights are frozen
   std::vector<LinearModule> modules;     // linear_modules(config): layer * projections + projection
-  const float* embedding = nullptr;      // [vocabulary, width]
+  StoredMatrix embedding;                // [vocabulary, width]
   const float* final_norm = nullptr;     // [width]
-  const float* head = nullptr;           // [vocabulary, width]; the embedding when tied
+  StoredMatrix head;                     // [vocabulary, width]; the embedding when tied
   std::vector<LayerWeights> layers;
 
   // Where the gradient of a weight lies in a flat gradient of the same layout.
   float* gradient_of(const float* weight, float* gradient) const { return gradient + (weight - buffer.floats()); }
 };
 
+// The reader must outlive the weights. A mapped file that somebody cuts short under a running rank ends it by SIGBUS.
+Result<LlamaWeights> map_weights(Device& device, const ModelConfig& config, const CheckpointReader& reader);
 Result<LlamaWeights> read_weights(Device& device, const ModelConfig& config, const CheckpointReader& reader);
 Result<LlamaWeights> random_weights(Device& device, const ModelConfig& config, std::uint64_t seed);
 
