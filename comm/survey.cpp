@@ -16,12 +16,28 @@ Failure decode_failure(const Json& json) {
   return {kind.value_or(FaultKind::internal_error), json.at("what"), json.at("where"), json.at("fix")};
 }
 
+MemoryPlace place_named(const std::string& name) {
+  for (const MemoryPlace place : {MemoryPlace::shared, MemoryPlace::mapped}) {
+    if (name == name_of(place)) return place;
+  }
+  return MemoryPlace::process;
+}
+
 }  // namespace
 
-std::int64_t memory_of_rank(const Survey& survey, bool shared) {
+std::string_view name_of(MemoryPlace place) {
+  switch (place) {
+    case MemoryPlace::process: return "process";
+    case MemoryPlace::shared: return "shared";
+    case MemoryPlace::mapped: return "mapped";
+  }
+  return "process";
+}
+
+std::int64_t memory_of_rank(const Survey& survey, MemoryPlace place) {
   std::int64_t bytes = 0;
   for (const MemoryItem& item : survey.memory) {
-    if (item.shared == shared) bytes += item.bytes;
+    if (item.place == place) bytes += item.bytes;
   }
   return bytes;
 }
@@ -45,7 +61,7 @@ std::string to_json(const Survey& survey) {
   json["memory"] = Json::array();
   for (const MemoryItem& item : survey.memory) {
     json["memory"].push_back(
-        {{"name", item.name}, {"bytes", item.bytes}, {"phase", item.phase}, {"shared", item.shared}});
+        {{"name", item.name}, {"bytes", item.bytes}, {"phase", item.phase}, {"place", name_of(item.place)}});
   }
   json["inputs_hash"] = survey.inputs_hash;
   json["platform"] = survey.platform;
@@ -71,7 +87,7 @@ Result<Survey> survey_from_json(const std::string& text) {
     survey.longest_example = json.at("longest_example");
     survey.steps = json.at("steps");
     for (const Json& item : json.at("memory"))
-      survey.memory.push_back({item.at("name"), item.at("bytes"), item.at("phase"), item.at("shared")});
+      survey.memory.push_back({item.at("name"), item.at("bytes"), item.at("phase"), place_named(item.at("place"))});
     survey.inputs_hash = json.at("inputs_hash");
     survey.platform = json.at("platform");
     survey.audit = json.at("audit");

@@ -6,17 +6,25 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "failures/result.h"
 
 namespace ftl {
 
+enum class MemoryPlace : std::uint8_t {
+  process,  // of each rank
+  shared,   // of each rank, in node-local shared memory (FTL_STATE_DIR)
+  mapped,   // of a file, one copy for all ranks of a node
+};
+std::string_view name_of(MemoryPlace place);
+
 struct MemoryItem {
   std::string name;        // "base weights", "gradient sums", ...
   std::int64_t bytes = 0;  // one rank
   std::string phase;       // "all", or the phase that needs it
-  bool shared = false;     // node-local shared memory (FTL_STATE_DIR), not memory of the process
+  MemoryPlace place = MemoryPlace::process;
 };
 
 struct Survey {
@@ -39,8 +47,8 @@ struct Survey {
   std::string audit;        // a few examples with their supervised spans, for people
 };
 
-// Bytes of one rank: of its own memory, or of node-local shared memory.
-std::int64_t memory_of_rank(const Survey& survey, bool shared);
+// Bytes of one rank in `place`.
+std::int64_t memory_of_rank(const Survey& survey, MemoryPlace place);
 
 std::string to_json(const Survey& survey);
 Result<Survey> survey_from_json(const std::string& json);

@@ -75,7 +75,8 @@ void judge_memory(const Placement& placement, const Survey& survey, const Machin
     if (auto chosen = choose_state_place(machine.state_places, state); !chosen)
       found.failures.push_back(chosen.error());
   }
-  const std::int64_t memory = placement.world * memory_of_rank(survey, false) + state;
+  const std::int64_t memory = placement.world * memory_of_rank(survey, MemoryPlace::process) + state +
+                              memory_of_rank(survey, MemoryPlace::mapped);
   if (machine.memory_available > 0 && memory > machine.memory_available) {
     found.warnings.push_back(fmt::format("{} ranks need about {} MiB together, but {} MiB of memory are available",
                                          placement.world, memory / mebibyte, machine.memory_available / mebibyte));
@@ -137,7 +138,7 @@ Preflight judge_fit(const RunConfig& config, const Placement& placement, const S
 }
 
 std::int64_t node_state_bytes(const Placement& placement, const Survey& survey) {
-  return placement.world * (memory_of_rank(survey, true) + ring_and_library);
+  return placement.world * (memory_of_rank(survey, MemoryPlace::shared) + ring_and_library);
 }
 
 int exit_code(const std::vector<Failure>& failures) {

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "comm/exact_sum.h"
+#include "trainer/model/llama_weights.h"
 
 namespace ftl {
 namespace {
@@ -126,7 +127,6 @@ Result<Llama> load_model(Device& device, const RunConfig& config, const RunInput
 }
 
 std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& inputs, int world_size) {
-  const std::int64_t weights = parameters_of(inputs.model_config);
   const std::int64_t trainable = trainable_of(inputs);
   const AdapterShape* shape = inputs.adapter_shape ? &*inputs.adapter_shape : nullptr;
   const std::int64_t leaves = config.global_batch_size;
@@ -134,7 +134,13 @@ std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& in
   const std::int64_t lanes = std::min<std::int64_t>(config.per_device_train_batch_size, own);
   const std::int64_t value = sizeof(float);
   std::vector<MemoryItem> items;
-  items.push_back({"base weights (float32)", weights * value, "all"});
+  if (shape && inputs.reader) {
+    const BaseBytes base = bytes_of_mapped_weights(inputs.model_config, *inputs.reader);
+    items.push_back({"base weights, mapped (one copy a node)", base.mapped, "all", MemoryPlace::mapped});
+    items.push_back({"base weights, copied (float32)", base.copied, "all"});
+  } else {
+    items.push_back({"base weights (float32)", parameters_of(inputs.model_config) * value, "all"});
+  }
   if (shape) items.push_back({"adapter", trainable * value, "all"});
   items.push_back({"optimizer moments", 2 * trainable * value, "all"});
   items.push_back({"gradient sums of the tree", exact_sum_buffers(own, leaves) * (trainable + 3) * value, "all"});
@@ -143,7 +149,7 @@ std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& in
       {fmt::format("activations, {} lane(s) of {} tokens", lanes, longest_example(inputs.examples)),
        lanes * Llama::workspace_bytes(inputs.model_config, longest_example(inputs.examples), shape, shape == nullptr),
        "all"});
-  items.push_back({"hot state (shared memory)", 6 * trainable * value, "all", true});
+  items.push_back({"hot state (shared memory)", 6 * trainable * value, "all", MemoryPlace::shared});
   return items;
 }
 

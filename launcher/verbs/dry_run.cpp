@@ -75,7 +75,7 @@ void print_json(const ReadConfig& read, const PreflightOutcome& preflight, const
                {"collectives", Json::array()},
                {"ranks", Json::array()}};
   for (const MemoryItem& item : preflight.survey.memory)
-    json["memory"].push_back({{"name", item.name}, {"bytes", item.bytes}, {"shared", item.shared}});
+    json["memory"].push_back({{"name", item.name}, {"bytes", item.bytes}, {"place", name_of(item.place)}});
   json["collectives"].push_back({{"operation", "exact_sum"}, {"dtype", "f32"}, {"count", plan.count}});
   for (const PlannedRank& rank : plan.ranks) {
     Json transfers = Json::array();

@@ -50,7 +50,9 @@ LimitNeeds needs_of(const RunConfig& config, const Placement& placement, const S
   LimitNeeds needs;
   needs.open_files = files_of_launcher + files_of_rank * placement.world;
   const std::int64_t final_model = config.adapter == "none" ? survey.model_parameters * float_bytes : 0;
-  const std::int64_t shared = memory_of_rank(survey, true), memory = memory_of_rank(survey, false) + shared;
+  const std::int64_t shared = memory_of_rank(survey, MemoryPlace::shared);
+  const std::int64_t memory =
+      shared + memory_of_rank(survey, MemoryPlace::process) + memory_of_rank(survey, MemoryPlace::mapped);
   needs.file_bytes = least_file + std::max({3 * survey.trainable_parameters * float_bytes, final_model, shared});
   needs.address_bytes = address_of_libraries + address_of_thread * placement.threads_per_rank + memory;
   return needs;

@@ -11,7 +11,7 @@ namespace {
 Survey good_survey() {
   Survey survey;
   survey.trainable_parameters = 1000;
-  survey.memory = {{"base weights", 1 << 20, "all"}, {"hot state", 24000, "all", true}};
+  survey.memory = {{"base weights", 1 << 20, "all"}, {"hot state", 24000, "all", MemoryPlace::shared}};
   return survey;
 }
 

@@ -170,6 +170,21 @@ Result<LlamaWeights> map_weights(Device& device, const ModelConfig& config, cons
   return weights;
 }
 
+BaseBytes bytes_of_mapped_weights(const ModelConfig& config, const CheckpointReader& reader) {
+  BaseBytes counted;
+  for (const WeightShape& weight : weight_shapes(config)) {
+    const TensorInfo* stored = reader.find(weight.name);
+    const Result<std::span<const std::byte>> bytes = reader.bytes(weight.name);
+    if (stored == nullptr || !bytes) continue;  // refused elsewhere
+    const StoredMatrix matrix = mapped_matrix(*stored, *bytes);
+    if (matrix.f32 != nullptr || matrix.bf16 != nullptr)
+      counted.mapped += static_cast<std::int64_t>(bytes->size());
+    else
+      counted.copied += element_count(*stored) * static_cast<std::int64_t>(sizeof(float));
+  }
+  return counted;
+}
+
 Result<LlamaWeights> read_weights(Device& device, const ModelConfig& config, const CheckpointReader& reader) {
   if (auto complete = require_complete(config, reader); !complete) return complete.error();
   Result<LlamaWeights> weights = allocate_weights(device, config);

@@ -37,6 +37,11 @@ struct LlamaWeights {
 
 // The reader must outlive the weights. A mapped file that somebody cuts short under a running rank ends it by SIGBUS.
 Result<LlamaWeights> map_weights(Device& device, const ModelConfig& config, const CheckpointReader& reader);
+// What map_weights uses where it lies, and what it copies (norms, and matrices that kernels cannot read there).
+struct BaseBytes {
+  std::int64_t mapped = 0, copied = 0;
+};
+BaseBytes bytes_of_mapped_weights(const ModelConfig& config, const CheckpointReader& reader);
 Result<LlamaWeights> read_weights(Device& device, const ModelConfig& config, const CheckpointReader& reader);
 Result<LlamaWeights> random_weights(Device& device, const ModelConfig& config, std::uint64_t seed);
 
