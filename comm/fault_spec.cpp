@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <limits>
+#include <optional>
 
 #include "comm/flight_recorder.h"
 #include "comm/process_spec.h"
@@ -11,25 +12,43 @@ namespace ftl {
 
 namespace {
 
-constexpr std::array<std::string_view, 10> faults_of_this_version{"sigkill",
-                                                                  "oom",
-                                                                  "segv",
-                                                                  "exit",
-                                                                  "sigstop",
-                                                                  "hang_before_collective",
-                                                                  "skip_collective",
-                                                                  "mismatch_collective",
-                                                                  "nan_loss",
-                                                                  "nan_grad"};
-constexpr std::array<std::string_view, 7> faults_of_the_design{
-    "slow", "loss_spike", "disk_full", "torn_checkpoint", "bitflip_checkpoint", "drop_connection", "comm_error"};
+// A fault that can be planted. Values are spoiled where they are made, wrong calls are made where calls are,
+// checkpoints are damaged where they are written (by rank 0); every other fault fires in any phase.
+struct KnownFault {
+  std::string_view name;
+  std::string_view only_phase = {};
+  std::string_view value = {};  // what its value is called; empty = it takes none
+  std::int64_t least = 0, most = 0;
+};
+constexpr std::array<KnownFault, 16> known_faults{{{"sigkill"},
+                                                   {"oom"},
+                                                   {"segv"},
+                                                   {"exit", "", "N", 0, 255},
+                                                   {"sigstop"},
+                                                   {"hang_before_collective"},
+                                                   {"skip_collective", "reduce"},
+                                                   {"mismatch_collective", "reduce"},
+                                                   {"slow", "forward", "MS", 1, 600'000},
+                                                   {"nan_loss", "backward"},
+                                                   {"nan_grad", "backward"},
+                                                   {"loss_spike", "backward"},
+                                                   {"disk_full", "checkpoint"},
+                                                   {"torn_checkpoint", "checkpoint"},
+                                                   {"bitflip_checkpoint", "checkpoint"},
+                                                   {"comm_error", "reduce", "CODE", 1, 1'000'000}}};
+constexpr std::int32_t most_times = 1'000'000;
+constexpr std::array<std::string_view, 1> faults_of_the_design{"drop_connection"};
 constexpr std::array<std::string_view, 7> keys{"fault", "rank", "step", "phase", "attempt", "times", "value"};
 
-// Values are spoiled where they are made, wrong calls are made where calls are; every other fault fires in any phase.
-std::string_view only_phase_of(std::string_view fault) {
-  if (fault == "nan_loss" || fault == "nan_grad") return "backward";
-  if (fault == "skip_collective" || fault == "mismatch_collective") return "reduce";
-  return "";
+const KnownFault* known(std::string_view name) {
+  const auto found = std::find_if(known_faults.begin(), known_faults.end(), [&](auto& f) { return f.name == name; });
+  return found == known_faults.end() ? nullptr : &*found;
+}
+
+std::string names_of_faults() {
+  std::string text;
+  for (const KnownFault& fault : known_faults) text += (text.empty() ? "" : ", ") + std::string(fault.name);
+  return text;
 }
 
 template <class Names>
@@ -68,15 +87,9 @@ class Parser {
       rest.remove_prefix(comma + 1);
     }
     if (spec_.fault.empty())
-      return wrong(text_, "the fault is not named", "write fault=NAME, one of: " + list_of(faults_of_this_version));
-    if (spec_.fault == "exit" && !has_value_) return wrong(text_, "the exit code is not given", "write fault=exit=N");
-    if (spec_.fault != "exit" && has_value_)
-      return wrong(text_, "`" + spec_.fault + "` takes no value", "only exit does: fault=exit=N");
-    const std::string_view only = only_phase_of(spec_.fault);
-    if (!only.empty() && !spec_.phase.empty() && spec_.phase != only) {
-      return wrong(text_, "`" + spec_.fault + "` has no meaning in phase " + spec_.phase,
-                   "leave the phase out, or write phase=" + std::string(only));
-    }
+      return wrong(text_, "the fault is not named", "write fault=NAME, one of: " + names_of_faults());
+    if (auto complaint = misfit(*known(spec_.fault))) return *complaint;
+    if (spec_.fault == "slow" && !was_given("times")) spec_.times = most_times;  // a slow rank is slow in every step
     return spec_;
   }
 
@@ -100,23 +113,23 @@ class Parser {
     if (key == "attempt")
       return number(key, value, 0, 1'000'000, [&](std::int64_t n) { spec_.attempt = static_cast<std::int32_t>(n); });
     if (key == "times")
-      return number(key, value, 1, 1'000'000, [&](std::int64_t n) { spec_.times = static_cast<std::int32_t>(n); });
-    return exit_code_of(value);
+      return number(key, value, 1, most_times, [&](std::int64_t n) { spec_.times = static_cast<std::int32_t>(n); });
+    return value_of_fault(value);
   }
 
   Result<Done> fault(std::string_view value) {
     const std::size_t equals = value.find('=');
     const std::string_view name = value.substr(0, equals);
     if (is_in(faults_of_the_design, name)) {
-      return Failure{
-          FaultKind::not_in_this_version, "the fault `" + std::string(name) + "` cannot be planted in this version",
-          "--inject \"" + std::string(text_) + "\"", "faults of this version: " + list_of(faults_of_this_version)};
+      return Failure{FaultKind::not_in_this_version,
+                     "the fault `" + std::string(name) + "` cannot be planted in this version",
+                     "--inject \"" + std::string(text_) + "\"", "faults of this version: " + names_of_faults()};
     }
-    if (!is_in(faults_of_this_version, name)) {
-      return wrong(text_, "unknown fault `" + std::string(name) + "`", "faults: " + list_of(faults_of_this_version));
+    if (known(name) == nullptr) {
+      return wrong(text_, "unknown fault `" + std::string(name) + "`", "faults: " + names_of_faults());
     }
     spec_.fault = std::string(name);
-    return equals == std::string_view::npos ? Result<Done>(Done{}) : exit_code_of(value.substr(equals + 1));
+    return equals == std::string_view::npos ? Result<Done>(Done{}) : value_of_fault(value.substr(equals + 1));
   }
 
   Result<Done> phase(std::string_view value) {
@@ -125,10 +138,41 @@ class Parser {
     return Done{};
   }
 
-  Result<Done> exit_code_of(std::string_view value) {
-    if (has_value_) return wrong(text_, "the fault's value is given twice", "write fault=exit=N");
+  // Its range is judged when the fault is known: `value` may stand before it.
+  Result<Done> value_of_fault(std::string_view value) {
+    if (has_value_) return wrong(text_, "the fault's value is given twice", "write it once");
     has_value_ = true;
-    return number("value", value, 0, 255, [&](std::int64_t n) { spec_.value = n; });
+    return number("value", value, 0, std::numeric_limits<std::int32_t>::max(),
+                  [&](std::int64_t n) { spec_.value = n; });
+  }
+
+  bool was_given(std::string_view key) const {
+    return seen_[static_cast<std::size_t>(std::find(keys.begin(), keys.end(), key) - keys.begin())];
+  }
+
+  // What does not go together.
+  std::optional<Failure> misfit(const KnownFault& fault) const {
+    const std::string name(fault.name), form = "fault=" + name + "=" + std::string(fault.value);
+    if (fault.value.empty() && has_value_) return wrong(text_, "`" + name + "` takes no value", "write fault=" + name);
+    if (!fault.value.empty() && !has_value_)
+      return wrong(text_, "the value of `" + name + "` is not given", "write " + form);
+    if (has_value_ && (spec_.value < fault.least || spec_.value > fault.most)) {
+      return wrong(text_,
+                   "the value of `" + name + "` is " + std::to_string(spec_.value) + ", must be from " +
+                       std::to_string(fault.least) + " to " + std::to_string(fault.most),
+                   "write " + form);
+    }
+    if (!fault.only_phase.empty() && !spec_.phase.empty() && spec_.phase != fault.only_phase) {
+      return wrong(text_, "`" + name + "` has no meaning in phase " + spec_.phase,
+                   "leave the phase out, or write phase=" + std::string(fault.only_phase));
+    }
+    if (fault.only_phase == "checkpoint" && spec_.rank.value != 0) {
+      return wrong(text_,
+                   "`" + name + "` is planted for rank " + std::to_string(spec_.rank.value) +
+                       ", but rank 0 writes the checkpoints",
+                   "write rank=0");
+    }
+    return std::nullopt;
   }
 
   template <class Store>

@@ -69,6 +69,7 @@ std::string to_json(const ProcessSpec& s) {
                    {"expected_platform", s.expected_platform},
                    {"micro_batch", s.micro_batch},
                    {"faults", faults},
+                   {"accepted_spike", s.accepted_spike},
                    {"config_json", s.config_json}});
 }
 
@@ -91,6 +92,7 @@ Result<ProcessSpec> process_spec_from_json(const std::string& text) {
   s.expected_platform = in.text("expected_platform", name_limit);
   s.micro_batch = in.integer_as<std::int32_t>("micro_batch", 1, most);
   s.config_json = in.text("config_json", config_limit);
+  s.accepted_spike = in.integer("accepted_spike", 0, std::numeric_limits<std::int64_t>::max());
   std::optional<std::string> problem;
   if (const json* faults = in.array("faults", fault_limit)) {
     for (const json& fault : *faults) s.faults.push_back(read_fault(fault, problem));

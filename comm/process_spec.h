@@ -17,12 +17,13 @@ namespace ftl {
 struct FaultSpec {
   std::string fault;       // sigkill | oom | segv | exit | sigstop | hang_before_collective | skip_collective |
                            // mismatch_collective | nan_loss ...
-  std::int64_t value = 0;  // of `exit=N`, `slow=MS`
+  std::int64_t value = 0;  // of `exit=N`, `slow=MS`, `comm_error=CODE`
   Rank rank{0};
-  std::int64_t step = 1;     // while the step with this number is being computed (1 = the first)
+  std::int64_t step = 1;     // while the step with this number is being computed (1 = the first); `slow` from there on,
+                             // faults of checkpoints at the first one at or after it
   std::string phase;         // empty: the fault's natural one
   std::int32_t attempt = 0;  // 0 = any
-  std::int32_t times = 1;    // how often it may fire in the run
+  std::int32_t times = 1;    // how often it may fire in the run; of `slow`: in an attempt, by default in every step
   std::string text;          // as the user wrote it: its identity in the list of fired faults
 };
 Result<FaultSpec> parse_fault(std::string_view text);
@@ -35,14 +36,15 @@ struct ProcessSpec {
   std::string backend;  // "mpi", or "none" for a world of one
   std::string device = "cpu";
   std::int32_t threads_per_rank = 1;
-  std::string run_directory;      // absolute
-  std::string state_directory;    // absolute, node-local: /dev/shm/ftl-<uid>/<run id>
-  std::string resume_from;        // empty: from the beginning; "hot:<step>"; or a checkpoint directory
-  std::string run_identity;       // imposed: state of another identity is refused
-  std::string expected_platform;  // imposed once known: binary, BLAS, instruction set
-  std::int32_t micro_batch = 1;   // per_device_train_batch_size of this attempt (may have been lowered after an OOM)
-  std::vector<FaultSpec> faults;  // that may still fire
-  std::string config_json;        // the resolved configuration
+  std::string run_directory;        // absolute
+  std::string state_directory;      // absolute, node-local: /dev/shm/ftl-<uid>/<run id>
+  std::string resume_from;          // empty: from the beginning; "hot:<step>"; or a checkpoint directory
+  std::string run_identity;         // imposed: state of another identity is refused
+  std::string expected_platform;    // imposed once known: binary, BLAS, instruction set
+  std::int32_t micro_batch = 1;     // per_device_train_batch_size of this attempt (may have been lowered after an OOM)
+  std::vector<FaultSpec> faults;    // that may still fire
+  std::int64_t accepted_spike = 0;  // step whose loss spike came again when it was replayed, and is applied; 0 = none
+  std::string config_json;          // the resolved configuration
 
   std::string attempt_directory() const;   // <state_directory>/attempt-<a>
   std::string ring_path(Rank rank) const;  // <attempt_directory>/rank-<k>.ring

@@ -35,7 +35,8 @@ json fields_of(const ReportStep& r) {
           {"grad_norm", json_number(r.grad_norm)},
           {"learning_rate", json_number(r.learning_rate)},
           {"tokens", r.tokens},
-          {"seconds", json_number(r.seconds)}};
+          {"seconds", json_number(r.seconds)},
+          {"own_seconds", json_number(r.own_seconds)}};
 }
 json fields_of(const ReportEvaluation& r) {
   return {{"report", "evaluation"},
@@ -82,6 +83,7 @@ RankReport read_step(JsonFields& in) {
   r.learning_rate = in.number("learning_rate");
   r.tokens = in.integer("tokens", 0, most);
   r.seconds = in.number("seconds");
+  r.own_seconds = in.number("own_seconds");
   return r;
 }
 RankReport read_failure(JsonFields& in) {

@@ -29,6 +29,7 @@ struct ReportStep {          // every rank, after every optimizer step
   double learning_rate = 0;  // that was used
   std::int64_t tokens = 0;   // of the global batch, padding-free
   double seconds = 0;        // of this step on this rank
+  double own_seconds = 0;    // of them before it entered the sum: its own work, without waiting for others
 };
 struct ReportEvaluation {
   std::int64_t step = 0;

@@ -43,7 +43,8 @@ struct RecoveryConfig {
   bool enabled = true;
   int max_restarts = 10;  // without progress in between
   int max_restarts_at_same_step = 3;
-  double backoff_seconds = 0.5;  // doubled with every restart without progress, at most 30
+  double backoff_seconds = 0.5;         // doubled with every restart without progress, at most 30
+  std::string loss_spike = "continue";  // what becomes of a spike that comes again when replayed: continue | stop
   bool operator==(const RecoveryConfig&) const = default;
 };
 

@@ -424,4 +424,19 @@ Verdict classify(const Evidence& evidence) {
   return verdict;
 }
 
+Verdict classify(const Evidence& evidence, const Straggler& straggler) {
+  const RankFacts& rank = evidence.ranks[static_cast<std::size_t>(straggler.rank.value)];
+  const auto slow_for = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(straggler.slow_for_seconds));
+  Verdict verdict =
+      verdict_about(evidence, FaultKind::straggler, 0.9, {&rank}, TimePoint{evidence.now.since_start - slow_for});
+  verdict.evidence.push_back(
+      {fmt::format("report/rank-{}", straggler.rank.value),
+       fmt::format("in step {} it worked {:.3f} s before it entered the sum; for as many sequences the median of the "
+                   "other ranks takes {:.3f} s",
+                   straggler.step, straggler.seconds, straggler.seconds_of_peers)});
+  verdict.evidence.push_back({"ftlaunch", fmt::format("so in every step since step {}", straggler.since_step)});
+  verdict.rejected.push_back({FaultKind::rank_stuck, "it completes every step"});
+  return verdict;
+}
+
 }  // namespace ftl

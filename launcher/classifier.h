@@ -5,12 +5,16 @@
 
 #include "failures/verdict.h"
 #include "launcher/evidence.h"
+#include "launcher/stragglers.h"
 
 namespace ftl {
 
 // Kind, culprits, victims, evidence, rejected alternatives, confidence, step, attempt and delay; action is the kind's
 // default and is decided by recovery. Call it only when something is wrong: evidence of nothing is an internal_error.
 Verdict classify(const Evidence& evidence);
+
+// The verdict about a rank that is only slow; the run goes on.
+Verdict classify(const Evidence& evidence, const Straggler& straggler);
 
 // Whether the rank's end needs no explanation: it finished, or teardown or the loss of engine or another keeper ended
 // it.

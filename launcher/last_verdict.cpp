@@ -9,8 +9,20 @@
 
 namespace ftl {
 
+namespace {
+
+// A verdict after which the run went on says nothing about its end.
+bool is_observation(const std::string& path) {
+  std::ifstream file(path);
+  const nlohmann::json json = nlohmann::json::parse(file, nullptr, false);
+  return json.is_object() && json.value("action", nlohmann::json()) == "observe";
+}
+
+}  // namespace
+
 std::optional<LastVerdict> last_verdict(const std::string& run_directory) {
-  const std::vector<std::string> files = verdict_files(run_directory);
+  std::vector<std::string> files = verdict_files(run_directory);
+  while (!files.empty() && is_observation(run_directory + "/" + files.back())) files.pop_back();
   if (files.empty()) return std::nullopt;
   std::ifstream file(run_directory + "/" + files.back());
   const nlohmann::json json = nlohmann::json::parse(file, nullptr, false);

@@ -83,6 +83,22 @@ RecoveryDecision Recovery::once(RecoveryAction shown, const Verdict& verdict) {
   return retry(shown, verdict);
 }
 
+// The same spike from the same bits is no fault of the machine: data or learning rate made it.
+RecoveryDecision Recovery::replay(const Verdict& verdict) {
+  const auto seen = last_step_of_kind_.find(verdict.kind);
+  const bool again = seen != last_step_of_kind_.end() && seen->second == verdict.step;
+  if (!again || verdict.kind != FaultKind::loss_spike || config_.loss_spike != "continue")
+    return once(RecoveryAction::replay_step, verdict);
+  RecoveryDecision decision = retry(RecoveryAction::observe, verdict);
+  if (!decision.restart) return decision;
+  accepted_spike_ = verdict.step + 1;
+  decision.why = fmt::format(
+      "replayed, step {} has the same spike: its data or the learning rate make it; "
+      "recovery.loss_spike is continue, so the step is applied",
+      accepted_spike_);
+  return decision;
+}
+
 RecoveryDecision Recovery::with_less_memory(const Verdict& verdict) {
   if (micro_batch_ <= 1) return stop("per_device_train_batch_size is 1 already");
   RecoveryDecision decision = retry(RecoveryAction::retry_smaller_micro_batch, verdict);
@@ -108,7 +124,7 @@ RecoveryDecision Recovery::decide(const Verdict& verdict) {
     case RecoveryAction::observe: return {RecoveryAction::observe, false, Duration{}, "reported only"};
     case RecoveryAction::retry: return retry(RecoveryAction::retry, verdict);
     case RecoveryAction::retry_once: return once(RecoveryAction::retry, verdict);
-    case RecoveryAction::replay_step: return once(RecoveryAction::replay_step, verdict);
+    case RecoveryAction::replay_step: return replay(verdict);
     case RecoveryAction::previous_checkpoint: return retry(RecoveryAction::previous_checkpoint, verdict);
     case RecoveryAction::retry_smaller_micro_batch: return with_less_memory(verdict);
     case RecoveryAction::stop: return stop("the same command resumes once the cause is gone");

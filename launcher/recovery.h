@@ -33,17 +33,20 @@ class Recovery {
   RecoveryDecision decide(const Verdict& verdict);
 
   std::int32_t micro_batch() const { return micro_batch_; }
+  std::int64_t accepted_spike() const { return accepted_spike_; }  // a step; 0 = none
   std::vector<FaultSpec> faults_left() const;
 
  private:
   RecoveryDecision retry(RecoveryAction shown, const Verdict& verdict);
   RecoveryDecision once(RecoveryAction shown, const Verdict& verdict);
+  RecoveryDecision replay(const Verdict& verdict);
   RecoveryDecision with_less_memory(const Verdict& verdict);
   RecoveryDecision launch_again(const Verdict& verdict);
 
   RecoveryConfig config_;
   std::int32_t micro_batch_;
   std::vector<FaultSpec> faults_;
+  std::int64_t accepted_spike_ = 0;
   std::int64_t best_step_ = -1;
   int restarts_ = 0;                                     // since the last progress
   std::map<std::int64_t, int> restarts_at_step_;         // since the last progress

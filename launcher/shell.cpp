@@ -192,6 +192,7 @@ Result<Done> Shell::start_attempt(const StartAttempt& command) {
   spec.attempt = command.attempt;
   spec.micro_batch = command.micro_batch;
   spec.faults = command.faults;
+  spec.accepted_spike = command.accepted_spike;
   const auto resume = callbacks_.choose_resume(command);
   if (!resume) return resume.error();
   spec.resume_from = *resume;

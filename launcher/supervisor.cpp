@@ -49,11 +49,12 @@ void Supervisor::Impl::begin_attempt(TimePoint now) {
   mismatch_since.reset();
   outcome = {};
   watchdog.begin_attempt(now);
+  stragglers.begin_attempt();
   calls.clear();
   ledger.begin_attempt();
   state = State::running;
   emit(PublishEvent{"attempt_started", fmt::format("attempt {}", attempt.value)});
-  emit(StartAttempt{attempt, recovery.micro_batch(), recovery.faults_left(), damaged});
+  emit(StartAttempt{attempt, recovery.micro_batch(), recovery.faults_left(), damaged, recovery.accepted_spike()});
 }
 
 bool Supervisor::Impl::concerns_present_attempt(const Event& event) const {

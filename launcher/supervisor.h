@@ -89,6 +89,7 @@ struct StartAttempt {
   std::int32_t micro_batch;
   std::vector<FaultSpec> faults;
   std::vector<std::string> pass_over{};
+  std::int64_t accepted_spike = 0;  // ProcessSpec::accepted_spike
 };
 struct StopRanks {
   Attempt attempt;
@@ -157,6 +158,7 @@ struct SupervisorOptions {
   WatchdogConfig watchdog;
   RecoveryConfig recovery;
   std::int32_t micro_batch = 1;
+  std::int64_t leaves = 0;  // sequences of a step: what ranks' times are compared by; 0 = they are not
   std::vector<FaultSpec> faults;
   Attempt first_attempt{1};                           // attempts are numbered through the life of the run directory
   Duration teardown_limit = std::chrono::seconds(3);  // of each of its stages, and of each killing outright

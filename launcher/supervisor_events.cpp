@@ -133,12 +133,14 @@ void Supervisor::Impl::hear(RankFacts& rank, const ReportStarted& report, TimePo
   emit_all(ledger.started(report));
 }
 
-void Supervisor::Impl::hear(RankFacts& rank, const ReportStep& report, TimePoint) {
+void Supervisor::Impl::hear(RankFacts& rank, const ReportStep& report, TimePoint now) {
   steps_of_ranks[static_cast<std::size_t>(rank.rank.value)] = report.step;
   stepped = true;
   watchdog.step_completed(report.seconds);
   recovery.step_completed(report.step);
   emit_all(ledger.step_completed(report));
+  const auto slow = stragglers.step_reported(rank.rank, report.step, report.own_seconds);
+  if (slow && state == State::running) publish(classify(evidence(now), *slow));
 }
 
 void Supervisor::Impl::hear(RankFacts&, const ReportEvaluation& report, TimePoint) {

@@ -41,6 +41,7 @@ struct Supervisor::Impl {
       : options(std::move(given)),
         recovery(options.recovery, options.micro_batch, options.faults),
         watchdog(options.watchdog, options.world),
+        stragglers(options.world, options.leaves),
         calls(options.world),
         attempt(options.first_attempt) {}
 
@@ -48,6 +49,7 @@ struct Supervisor::Impl {
   SupervisorOptions options;
   Recovery recovery;
   Watchdog watchdog;
+  Stragglers stragglers;
   CollectiveLog calls;
   RunLedger ledger;
   Attempt attempt;

@@ -1,8 +1,12 @@
 #include "trainer/planted_faults.h"
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <limits>
+#include <utility>
 
 #include <unistd.h>
 
@@ -21,6 +25,37 @@ Phase natural_phase(const FaultSpec& fault) {
 bool fires_in_place(const FaultSpec& fault) {
   return fault.fault == "sigkill" || fault.fault == "segv" || fault.fault == "exit" || fault.fault == "sigstop" ||
          fault.fault == "oom" || fault.fault == "hang_before_collective";
+}
+
+// A storage on which nothing can be written any more.
+class FullFiles final : public Files {
+ public:
+  explicit FullFiles(Files& real) : real_(real) {}
+  Result<Done> write(const std::string& path, std::span<const std::span<const std::byte>>) override {
+    return Failure{FaultKind::storage_full, "no space left on the storage (planted)", path, ""};
+  }
+  Result<std::string> read(const std::string& path, std::size_t limit) override { return real_.read(path, limit); }
+  Result<MappedFile> map(const std::string& path) override { return real_.map(path); }
+  Result<Done> make_directories(const std::string& path) override { return real_.make_directories(path); }
+  Result<Done> rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
+  Result<Done> sync_directory(const std::string& path) override { return real_.sync_directory(path); }
+  Result<Done> remove_all(const std::string& path) override { return real_.remove_all(path); }
+  Result<std::vector<std::string>> list(const std::string& directory) override { return real_.list(directory); }
+  bool exists(const std::string& path) override { return real_.exists(path); }
+
+ private:
+  Files& real_;
+};
+
+// In place, as a disk does it: nobody is told.
+void flip_a_bit(const std::string& path) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(0, std::ios::end);
+  const std::streamoff middle = file.tellg() / 2;
+  file.seekg(middle);
+  const int byte = file.get();
+  file.seekp(middle);
+  file.put(static_cast<char>(byte ^ 0x10));
 }
 
 }  // namespace
@@ -46,12 +81,22 @@ void PlantedFaults::announce(FaultSpec& fault, std::int64_t computing_step) {
 
 void PlantedFaults::at(Phase phase, std::int64_t step) {
   for (FaultSpec& fault : mine_) {
+    if (fault.fault == "slow" && fault.times > 0 && phase == Phase::forward && step >= fault.step)
+      slow_down(fault, step);
     const bool step_matches = phase == Phase::init || fault.step == step;
     if (fault.times > 0 && fires_in_place(fault) && natural_phase(fault) == phase && step_matches) {
       announce(fault, step);
       fire(fault, step);
     }
   }
+}
+
+void PlantedFaults::slow_down(FaultSpec& fault, std::int64_t computing_step) {
+  if (std::exchange(slowed_, true))
+    --fault.times;
+  else
+    announce(fault, computing_step);
+  context_.clock.sleep_until(context_.clock.now() + std::chrono::milliseconds(fault.value));
 }
 
 void PlantedFaults::fire(FaultSpec& fault, std::int64_t computing_step) {
@@ -78,8 +123,42 @@ CollectiveSabotage PlantedFaults::collective_sabotage(std::int64_t computing_ste
       announce(fault, computing_step);
       return CollectiveSabotage::mismatch;
     }
+    if (due(fault, "comm_error", computing_step)) {
+      announce(fault, computing_step);
+      library_error_code_ = fault.value;
+      return CollectiveSabotage::library_error;
+    }
   }
   return CollectiveSabotage::none;
+}
+
+Failure PlantedFaults::library_error() const {
+  return {FaultKind::communication_failure,
+          "the communication library reported error " + std::to_string(library_error_code_) + " (planted)", "", ""};
+}
+
+Files& PlantedFaults::files_for_checkpoint(std::int64_t step) {
+  for (FaultSpec& fault : mine_) {
+    if (fault.fault != "disk_full" || fault.times <= 0 || step < fault.step) continue;
+    announce(fault, step);
+    full_files_ = std::make_unique<FullFiles>(context_.files);
+    return *full_files_;
+  }
+  return context_.files;
+}
+
+Result<Done> PlantedFaults::damage_checkpoint(std::int64_t step, const std::string& directory) {
+  for (FaultSpec& fault : mine_) {
+    const bool torn = fault.fault == "torn_checkpoint", flipped = fault.fault == "bitflip_checkpoint";
+    if ((!torn && !flipped) || fault.times <= 0 || step < fault.step) continue;
+    announce(fault, step);
+    const std::string path = directory + "/optimizer.safetensors";
+    std::error_code error;
+    if (torn) std::filesystem::resize_file(path, std::filesystem::file_size(path, error) / 2, error);
+    if (flipped) flip_a_bit(path);
+    if (error) return Failure{FaultKind::storage_failed, "the planted fault failed: " + error.message(), path, ""};
+  }
+  return Done{};
 }
 
 void PlantedFaults::spoil(std::int64_t computing_step, double& loss, std::span<float> gradient) {
@@ -87,6 +166,10 @@ void PlantedFaults::spoil(std::int64_t computing_step, double& loss, std::span<f
     if (due(fault, "nan_loss", computing_step)) {
       announce(fault, computing_step);
       loss = std::numeric_limits<double>::quiet_NaN();
+    }
+    if (due(fault, "loss_spike", computing_step)) {
+      announce(fault, computing_step);
+      loss *= 1000;
     }
     if (due(fault, "nan_grad", computing_step) && !gradient.empty()) {
       announce(fault, computing_step);

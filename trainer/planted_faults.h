@@ -3,6 +3,8 @@
 // real wrong call.
 #pragma once
 
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "trainer/rank_context.h"
@@ -10,7 +12,7 @@
 namespace ftl {
 
 // What the training loop must do differently at its next collective.
-enum class CollectiveSabotage : std::uint8_t { none, skip, mismatch };
+enum class CollectiveSabotage : std::uint8_t { none, skip, mismatch, library_error };
 
 class PlantedFaults {
  public:
@@ -19,8 +21,13 @@ class PlantedFaults {
   // the phases that follow a step. Phase init comes once an attempt, so there the step does not matter. May not return.
   void at(Phase phase, std::int64_t step);
   CollectiveSabotage collective_sabotage(std::int64_t computing_step);
-  // Overwrites a value with NaN when nan_loss or nan_grad is planted here.
+  Failure library_error() const;  // what library_error stands for
+  // Overwrites a value with NaN, or makes the loss jump, when nan_loss, nan_grad or loss_spike is planted here.
   void spoil(std::int64_t computing_step, double& loss, std::span<float> gradient);
+  // The files that the checkpoint of `step` is written through: the context's, or full ones.
+  Files& files_for_checkpoint(std::int64_t step);
+  // Tears or flips a bit of what has just been written.
+  Result<Done> damage_checkpoint(std::int64_t step, const std::string& directory);
 
  private:
   bool due(const FaultSpec& fault, std::string_view name, std::int64_t computing_step) const;
@@ -28,7 +35,12 @@ class PlantedFaults {
   void fire(FaultSpec& fault, std::int64_t computing_step);
 
   RankContext& context_;
+  void slow_down(FaultSpec& fault, std::int64_t computing_step);
+
   std::vector<FaultSpec> mine_;  // planted for this rank and attempt; `times` counts down
+  bool slowed_ = false;          // a slow rank is told once an attempt
+  std::int64_t library_error_code_ = 0;
+  std::unique_ptr<Files> full_files_;
 };
 
 }  // namespace ftl

@@ -12,6 +12,7 @@
 #include "trainer/data/data_order.h"
 #include "trainer/final_files.h"
 #include "trainer/lanes.h"
+#include "trainer/loss_guard.h"
 #include "trainer/optimizer/schedule.h"
 #include "trainer/planted_faults.h"
 #include "trainer/resume.h"
@@ -60,6 +61,7 @@ class TrainingRun {
   Result<std::span<float>> exchange();
   Result<Done> wrong_sum(std::int64_t count, std::int64_t step);
   Result<Done> check_tag(std::span<const float> total) const;
+  std::optional<Failure> judge_loss(double loss) const;
   Result<Done> save_durable();
   Result<Done> evaluate();
   Result<Done> between_steps();
@@ -198,6 +200,8 @@ Result<std::span<float>> TrainingRun::exchange() {
     if (Result<Done> skipped = wrong_sum(count, computing() + 1); !skipped) return skipped.error();
   } else if (sabotage == CollectiveSabotage::mismatch) {
     if (Result<Done> mismatched = wrong_sum(count / 2, computing()); !mismatched) return mismatched.error();
+  } else if (sabotage == CollectiveSabotage::library_error) {
+    return faults_.library_error();
   }
   Result<std::span<float>> total =
       sum_.finish(context_.communicator, context_.recorder, context_.clock, limits_, Step{computing()});
@@ -206,12 +210,24 @@ Result<std::span<float>> TrainingRun::exchange() {
   return total;
 }
 
+// A spike is replayed once; one that comes again is accepted or not by the launcher.
+std::optional<Failure> TrainingRun::judge_loss(double loss) const {
+  const std::optional<SpikeLimit> known = spike_limit(recent_);
+  if (!known || loss <= known->limit || spec_.accepted_spike == computing()) return std::nullopt;
+  return Failure{
+      FaultKind::loss_spike,
+      fmt::format("the loss of step {} is {:.6g}; the median of the {} before it is {:.6g}, the limit {:.6g}",
+                  computing(), loss, known->losses, known->median, known->limit),
+      "", ""};
+}
+
 Result<Done> TrainingRun::step() {
   const TimePoint began = context_.clock.now();
   enter(Phase::data);
   const std::vector<std::int64_t> indices = order_.of_step(config_.global_batch_size, completed_);
   const BatchTokens tokens = tokens_of(indices);  // of all ranks: every rank knows the whole plan
   if (Result<Done> computed = accumulate_leaves(indices); !computed) return computed;
+  const double own_seconds = seconds_between(began, context_.clock.now());
   Result<std::span<float>> total = exchange();
   if (!total) return total.error();
 
@@ -223,6 +239,10 @@ Result<Done> TrainingRun::step() {
   if (!std::isfinite(loss)) {
     return Failure{FaultKind::loss_not_finite, fmt::format("the loss of step {} is {}", computing(), loss), where, ""};
   }
+  if (auto spike = judge_loss(loss)) {
+    spike->where = where;
+    return *spike;
+  }
   const double rate = config_.learning_rate * learning_rate_multiplier(schedule_, completed_);
   Result<double> norm = state_.apply(lanes_.first_stream(), total->first(parameters),
                                      1.0 / static_cast<double>(tokens.supervised), rate, computing());
@@ -232,7 +252,8 @@ Result<Done> TrainingRun::step() {
   }
   ++completed_;
   if (Result<Done> downloaded = state_.download(lanes_.first_stream()); !downloaded) return downloaded;
-  const ReportStep report{completed_, loss, *norm, rate, tokens.all, seconds_between(began, context_.clock.now())};
+  const ReportStep report{completed_, loss, *norm, rate, tokens.all, seconds_between(began, context_.clock.now()),
+                          own_seconds};
   remember(recent_, {report.step, false, loss, *norm, rate, report.tokens, report.seconds});
   hot_->save(state_.views(), trainer_state());
   context_.report(report);
@@ -250,9 +271,15 @@ Result<Done> TrainingRun::save_durable() {
   if (inputs_.adapter_shape)
     extra.emplace_back("adapter_config.json", adapter_config_json(*inputs_.adapter_shape, config_.model_name_or_path));
   Result<DurableCheckpoint> written =
-      write_checkpoint(context_.files, directory, spec_.attempt.value, inputs_.adapter_shape ? "adapter" : "model",
-                       state_.views(), trainer_state(), extra);
+      write_checkpoint(faults_.files_for_checkpoint(completed_), directory, spec_.attempt.value,
+                       inputs_.adapter_shape ? "adapter" : "model", state_.views(), trainer_state(), extra);
   if (!written) return written.error();
+  if (Result<Done> damaged = faults_.damage_checkpoint(completed_, written->directory); !damaged) return damaged;
+  // Read back before older ones are let go: a checkpoint that cannot be read is none.
+  if (Result<TrainerState> verified = verify_checkpoint(context_.files, written->directory); !verified) {
+    (void)context_.files.remove_all(written->directory);
+    return verified.error();
+  }
   if (config_.save_total_limit > 0) {
     if (Result<Done> kept =
             retain_checkpoints(context_.files, directory, config_.save_total_limit, spec_.attempt.value);

@@ -201,6 +201,7 @@ ShellOptions shell_options(const RunConfig& config, const ProcessSpec& spec, con
   options.supervisor.watchdog = config.watchdog;
   options.supervisor.recovery = config.recovery;
   options.supervisor.micro_batch = spec.micro_batch;
+  options.supervisor.leaves = config.global_batch_size;
   options.supervisor.faults = std::move(faults);
   options.supervisor.first_attempt = first;
   options.spec = spec;

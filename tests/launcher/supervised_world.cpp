@@ -137,7 +137,7 @@ void SupervisedWorld::complete_step(int number) {
   enter(rank, Phase::optimizer);
   rank.moment = 0;
   saved_ = std::max(saved_, rank.ring.step);
-  report(number, ReportStep{rank.ring.step, 1.0, 1.0, 1e-4, 100, 0.4});
+  report(number, ReportStep{rank.ring.step, 1.0, 1.0, 1e-4, 100, 0.4, rank.own_seconds});
 }
 
 void SupervisedWorld::finish_rank(int number, bool stopped) {
@@ -270,6 +270,11 @@ Deed SupervisedWorld::everyone_reports(FaultKind kind, const std::string& what) 
       reports(kind, what, "rank " + std::to_string(i))(world, Rank{i});
   };
 }
+SupervisedWorld::Deed SupervisedWorld::becomes_slow() {
+  return
+      [](SupervisedWorld& world, Rank rank) { world.ranks_[static_cast<std::size_t>(rank.value)].own_seconds = 0.35; };
+}
+
 Deed SupervisedWorld::loses_its_keeper() {
   return [](SupervisedWorld& world, Rank rank) {
     world.ranks_[static_cast<std::size_t>(rank.value)].keeper_lives = false;

@@ -39,6 +39,7 @@ class SupervisedWorld {
   static Deed reports(FaultKind kind, const std::string& what, const std::string& where = "");
   static Deed everyone_reports(FaultKind kind, const std::string& what);
   static Deed loses_its_keeper();
+  static Deed becomes_slow();  // from this step on, until the end of the attempt
   static Deed keeper_is_stopped();
   static Deed engine_is_killed();
   static Deed cannot_be_ended();  // it hangs, and no signal reaches it any more
@@ -77,7 +78,8 @@ class SupervisedWorld {
   struct SimulatedRank {
     bool alive = false, stopped = false, hung = false, keeper_lives = true, keeper_silent = false, finished = false,
          failed = false, unkillable = false;
-    int moment = 0;  // within the step, in ticks of 50 ms
+    double own_seconds = 0.1;  // of a step, before its collective
+    int moment = 0;            // within the step, in ticks of 50 ms
     bool skip = false, omit = false;
     std::uint64_t count = 1000;
     RingSnapshot ring;

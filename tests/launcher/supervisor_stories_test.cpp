@@ -103,7 +103,15 @@ const std::vector<Story>& stories() {
        A::stop,
        4,
        {1}},
-      {"StorageFull", 2, 0, World::reports(K::storage_full, "no space left"), K::storage_full, A::stop, 4, {0}},
+      {"StorageFull", 2, 0, World::reports(K::storage_full, "no space left"), K::storage_full, A::retry, 0, {0}},
+      {"LossSpike",
+       2,
+       0,
+       World::everyone_reports(K::loss_spike, "800, the median is 2"),
+       K::loss_spike,
+       A::replay_step,
+       0,
+       {0, 1}},
       {"CheckpointCorrupt",
        2,
        1,
@@ -169,7 +177,7 @@ INSTANTIATE_TEST_SUITE_P(All, SupervisorStory, ::testing::ValuesIn(stories()),
                          [](const auto& story) { return story.param.name; });
 
 TEST(SupervisorStories, ThereIsOneForEveryKindOfARun) {
-  std::set<FaultKind> told{K::launch_failed, K::stopped_on_request};  // told below
+  std::set<FaultKind> told{K::launch_failed, K::stopped_on_request, K::straggler};  // told below
   for (const Story& story : stories()) told.insert(story.kind);
   for (const FaultInfo& fault : fault_table) {
     if (fault.stage == Stage::run) {
@@ -185,6 +193,38 @@ TEST(SupervisorStories, AHealthyRunHasNoVerdict) {
   EXPECT_TRUE(world.verdicts().empty());
   EXPECT_EQ(world.published_steps().size(), 20u);
   EXPECT_EQ(world.status().state, RunState::finished);
+}
+
+TEST(SupervisorStories, ARankThatBecomesSlowIsNamedOnceAndTheRunGoesOn) {
+  SupervisorOptions options;
+  options.leaves = 8;
+  World world(4, options);
+  world.plan(6, 2, World::becomes_slow());
+  world.run_until_finished();
+  EXPECT_EQ(world.exit_code(), 0);
+  EXPECT_EQ(world.attempts().size(), 1u);
+  ASSERT_EQ(world.verdicts().size(), 1u);
+  const Verdict& verdict = world.verdicts()[0];
+  EXPECT_EQ(verdict.kind, K::straggler);
+  EXPECT_EQ(verdict.action, A::observe);
+  ASSERT_EQ(verdict.culprits.size(), 1u);
+  EXPECT_EQ(verdict.culprits[0].rank, 2);
+  EXPECT_EQ(verdict.step, 10);
+}
+
+TEST(SupervisorStories, ASpikeThatComesAgainIsAcceptedOnlyWhereTheConfigurationSaysSo) {
+  for (const bool stops : {false, true}) {
+    SupervisorOptions options;
+    if (stops) options.recovery.loss_spike = "stop";
+    World world(2, options);
+    for (int time = 0; time < 2; ++time) world.plan(6, 0, World::everyone_reports(K::loss_spike, "800"));
+    world.run_until_finished();
+    ASSERT_EQ(world.verdicts().size(), 2u);
+    EXPECT_EQ(world.verdicts()[0].action, A::replay_step);
+    EXPECT_EQ(world.verdicts()[1].action, stops ? A::stop : A::observe);
+    EXPECT_EQ(world.exit_code(), stops ? 4 : 0);
+    EXPECT_EQ(world.attempts().back().accepted_spike, stops ? 0 : 6);
+  }
 }
 
 TEST(SupervisorStories, StorageThatFailsAtTheSameStepAgainEndsTheRun) {

@@ -18,7 +18,8 @@ Pulse pulse_of(const RingSnapshot& ring, ProcessState state = ProcessState::slee
   return pulse;
 }
 
-// Ranks whose steps take a jittered time and show progress while they compute, and the start and the end of their collective.
+// Ranks whose steps take a jittered time and show progress while they compute, and the start and the end of their
+// collective.
 struct Steppers {
   Steppers(int world, double seconds, unsigned seed)
       : watchdog({}, WorldSize{world}), random(seed), step_seconds(seconds), ranks(static_cast<std::size_t>(world)) {

@@ -51,6 +51,61 @@ INSTANTIATE_TEST_SUITE_P(
                       Planted{"sigkill_in_finalize", "fault=sigkill,rank=0,step=12,phase=finalize", writer_killed}),
     [](const auto& one) { return one.param.name; });
 
+// Faults that the rank itself names, and that are mended by doing it again.
+INSTANTIATE_TEST_SUITE_P(NamedByTheRank, InjectedFault,
+                         ::testing::Values(Planted{"comm_error",
+                                                   "fault=comm_error=17,rank=1,step=5",
+                                                   {"communication_failure", "A.9", "A.3.2", 1, "retry"}},
+                                           Planted{"disk_full",
+                                                   "fault=disk_full,rank=0,step=4",
+                                                   {"storage_full", "A.11", "A.2.3", 0, "retry"}},
+                                           Planted{"torn_checkpoint",
+                                                   "fault=torn_checkpoint,rank=0,step=4",
+                                                   {"checkpoint_corrupt", "A.6.1", "C.2.1", 0, "previous_checkpoint"}},
+                                           Planted{"bitflip_checkpoint",
+                                                   "fault=bitflip_checkpoint,rank=0,step=4",
+                                                   {"checkpoint_corrupt", "A.6.1", "C.2.1", 0, "previous_checkpoint"}}),
+                         [](const auto& one) { return one.param.name; });
+
+// Every rank sees the sum jump, so all of them name it.
+TEST(ALossSpike, IsReplayedOnceAndWasChance) {
+  FTL_REQUIRE_MPIRUN();
+  RunSite site;
+  const CommandResult result = site.run({"--nodes", "2", "--inject", "fault=loss_spike,rank=1,step=9"});
+  ASSERT_EQ(site.verdicts().size(), 1U) << ::testing::PrintToString(result);
+  const Json verdict = site.verdicts()[0];
+  EXPECT_EQ(verdict.value("kind", ""), "loss_spike");
+  EXPECT_EQ(verdict.value("symptom", ""), "C.2.1");
+  EXPECT_EQ(verdict.value("root_cause", ""), "B.1.2");
+  EXPECT_EQ(verdict.value("action", ""), "replay_step");
+  expect_undisturbed_result(site, result);
+}
+
+TEST(ALossSpike, ThatComesAgainIsAppliedOrEndsTheRunAsTheConfigurationSays) {
+  FTL_REQUIRE_MPIRUN();
+  for (const bool stops : {false, true}) {
+    RunSite site;
+    const CommandResult result =
+        site.run({"--nodes", "2", "--inject", "fault=loss_spike,rank=1,step=9,times=3", "--set",
+                  std::string("recovery.loss_spike=") + (stops ? "stop" : "continue")});
+    EXPECT_EQ(result.exit_code, stops ? 4 : 0) << ::testing::PrintToString(result);
+    ASSERT_EQ(site.verdicts().size(), 2U) << ::testing::PrintToString(result);
+    EXPECT_EQ(site.verdicts()[0].value("action", ""), "replay_step");
+    EXPECT_EQ(site.verdicts()[1].value("action", ""), stops ? "stop" : "observe");
+  }
+}
+
+TEST(ASlowRank, IsNamedOnceAndTheRunGoesOn) {
+  FTL_REQUIRE_MPIRUN();
+  RunSite site;
+  const CommandResult result = site.run({"--nodes", "2", "--inject", "fault=slow=300,rank=1,step=3"});
+  ASSERT_EQ(site.verdicts().size(), 1U) << ::testing::PrintToString(result);
+  expect_verdict(site.verdicts()[0], {"straggler", "D.2", "A.3.3", 1, "observe"});
+  EXPECT_EQ(site.verdicts()[0].value("attempt", 0), 1);
+  EXPECT_FALSE(fs::exists(site.output() / "logs" / "attempt-2")) << "a second attempt was started";
+  expect_undisturbed_result(site, result);
+}
+
 TEST(InjectedFaults, OfTwoRanksInOneRunAreToldApart) {
   FTL_REQUIRE_MPIRUN();
   RunSite site;
