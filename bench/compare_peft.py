@@ -237,6 +237,30 @@ def machine():
             "transformers": transformers.__version__, "peft": peft.__version__}
 
 
+def page(record):
+    """docs/benchmarks.md from the JSON record."""
+    here = record["machine"]
+    text = f"""# Benchmarks
+
+Made by `bench/compare_peft.py` (record: benchmarks.json). The same base, adapters, tokens, batch and threads in ftlaunch and in
+PyTorch + PEFT, runs interleaved; the losses of every step agree within the difference shown, or nothing is printed.
+
+Machine: {here["processor"]}, {here["cores"]} cores, {here["system"]}. torch {here["torch"]}, transformers {here["transformers"]}, peft {here["peft"]}.
+ftlaunch: {record["ranks"]} rank(s), {record["lanes"]} lane(s); PyTorch: one process; {record["threads"]} threads each; {record["repeats"]} run(s) of each.
+Speed: median (slowest to fastest step). Memory: peak resident, the mapped base included. Start: command to first finished step.
+
+| case | loss difference | ftlaunch, tokens/s | PyTorch + PEFT, tokens/s | speed | memory, MiB | start, s |
+|---|---|---|---|---|---|---|
+"""
+    for result in record["results"]:
+        a, b, ratio = result["ftlaunch"], result["pytorch_peft"], result["ratios"]
+        rate = lambda side: f"{side['tokens_per_second']:.0f} ({side['slowest']:.0f} to {side['fastest']:.0f})"
+        text += (f"| {result['case']}: {result['batch']} x {result['sequence']} tokens | {result['largest_loss_difference']:.0e} | "
+                 f"{rate(a)} | {rate(b)} | x {ratio['speed']:.2f} | {a['peak_rss_bytes'] >> 20} against {b['peak_rss_bytes'] >> 20} | "
+                 f"{a['first_step_seconds']:.1f} against {b['first_step_seconds']:.1f} |\n")
+    return text
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
@@ -246,7 +270,7 @@ def main():
     parser.add_argument("--micro", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin")
     parser.add_argument("--work", type=pathlib.Path, help="a scratch directory")
-    parser.add_argument("--out", type=pathlib.Path, help="JSON file to write")
+    parser.add_argument("--out", type=pathlib.Path, help="JSON file to write, and a page beside it")
     parser.add_argument("--cases", nargs="*", default=[f"{m}:{l}" for m in MODELS for l in LABELS], metavar="MODEL:LABELS")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -257,8 +281,10 @@ def main():
         return peft_child(args)
     results = [compare(args, *case.split(":")) for case in args.cases]
     if args.out:
-        args.out.write_text(json.dumps({"machine": machine(), "threads": args.threads, "ranks": args.ranks,
-                                        "lanes": args.lanes, "results": results}, indent=1) + "\n")
+        record = {"machine": machine(), "threads": args.threads, "ranks": args.ranks, "lanes": args.lanes,
+                  "repeats": args.repeats, "results": results}
+        args.out.write_text(json.dumps(record, indent=1) + "\n")
+        args.out.with_suffix(".md").write_text(page(record))
 
 
 if __name__ == "__main__":
