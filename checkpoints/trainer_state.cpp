@@ -14,6 +14,14 @@ namespace {
 constexpr const char* schema = "ftlaunch.trainer_state/1";
 constexpr std::size_t text_bytes = 2000;
 
+struct PackedRecord {
+  std::int64_t step;
+  std::uint8_t evaluation;  // 0 or 1
+  std::uint8_t reserved[7];
+  double loss, grad_norm, learning_rate;
+  std::int64_t tokens;
+  double seconds;
+};
 struct Block {
   std::int64_t step;
   double best_eval_loss;
@@ -21,7 +29,7 @@ struct Block {
   char identity[text_bytes];
   char platform[text_bytes];
   std::uint64_t records;
-  MetricsRecord recent[recent_records_at_most];
+  PackedRecord recent[recent_records_at_most];
 };
 static_assert(sizeof(Block) <= state_block_bytes && std::is_trivially_copyable_v<Block>);
 
@@ -36,20 +44,20 @@ nlohmann::ordered_json fields_of(const MetricsRecord& record) {
       record.tokens, number(record.seconds)};
 }
 
+// A count, from 0.
+std::optional<std::int64_t> count_in(const nlohmann::json& value) {
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > INT64_MAX) return std::nullopt;
+  return value.get<std::int64_t>();
+}
+
 std::optional<MetricsRecord> record_from(const nlohmann::json& fields) {
-  if (!fields.is_array() || fields.size() != 7 || !fields[0].is_number_integer() || !fields[1].is_boolean() ||
-      !fields[5].is_number_integer())
-    return std::nullopt;
+  if (!fields.is_array() || fields.size() != 7 || !fields[1].is_boolean()) return std::nullopt;
+  const std::optional<std::int64_t> step = count_in(fields[0]), tokens = count_in(fields[5]);
+  if (!step || !tokens) return std::nullopt;
   const auto real = [&](std::size_t i) {
     return fields[i].is_number() ? fields[i].get<double>() : std::numeric_limits<double>::quiet_NaN();
   };
-  return MetricsRecord{fields[0].get<std::int64_t>(),
-                       fields[1].get<bool>(),
-                       real(2),
-                       real(3),
-                       real(4),
-                       fields[5].get<std::int64_t>(),
-                       real(6)};
+  return MetricsRecord{*step, fields[1].get<bool>(), real(2), real(3), real(4), *tokens, real(6)};
 }
 
 }  // namespace
@@ -74,17 +82,19 @@ std::string to_json(const TrainerState& state) {
 
 std::optional<TrainerState> trainer_state_from_json(const std::string& text) {
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object() || json.value("schema", nlohmann::json()) != schema) return std::nullopt;
-  const auto field = [&](const char* name) { return json.value(name, nlohmann::json()); };
-  const nlohmann::json step = field("step"), best = field("best_eval_loss"), identity = field("run_identity"),
-                       platform = field("platform");
-  if (!step.is_number_unsigned() || step.get<std::uint64_t>() > INT64_MAX || !best.is_number() ||
-      !identity.is_string() || !platform.is_string()) {
-    return std::nullopt;
-  }
-  TrainerState state{step.get<std::int64_t>(), best.get<double>(), identity.get<std::string>(),
-                     platform.get<std::string>()};
-  if (const nlohmann::json recent = field("recent"); recent.is_array()) {  // absent in a state of the first version
+  // Never copied: a copy recurses as deep as a stranger has nested the field.
+  static const nlohmann::json absent;
+  const auto field = [&](const char* name) -> const nlohmann::json& {
+    const auto found = json.find(name);
+    return found == json.end() ? absent : *found;
+  };
+  if (!json.is_object() || field("schema") != schema) return std::nullopt;
+  const std::optional<std::int64_t> step = count_in(field("step"));
+  const nlohmann::json &best = field("best_eval_loss"), &identity = field("run_identity"),
+                       &platform = field("platform"), &recent = field("recent");
+  if (!step || !best.is_number() || !identity.is_string() || !platform.is_string()) return std::nullopt;
+  TrainerState state{*step, best.get<double>(), identity.get<std::string>(), platform.get<std::string>()};
+  if (recent.is_array()) {  // absent in a state of the first version
     for (const nlohmann::json& fields : recent) {
       if (const auto record = record_from(fields)) remember(state.recent, *record);
     }
@@ -104,7 +114,9 @@ bool pack(const TrainerState& state, std::span<std::byte, state_block_bytes> blo
   std::memcpy(packed.identity, state.run_identity.data(), state.run_identity.size());
   std::memcpy(packed.platform, state.platform.data(), state.platform.size());
   packed.records = state.recent.size();
-  std::ranges::copy(state.recent, packed.recent);
+  std::ranges::transform(state.recent, packed.recent, [](const MetricsRecord& r) {
+    return PackedRecord{r.step, r.evaluation, {}, r.loss, r.grad_norm, r.learning_rate, r.tokens, r.seconds};
+  });
   std::memset(block.data(), 0, block.size());
   std::memcpy(block.data(), &packed, sizeof packed);
   return true;
@@ -116,9 +128,14 @@ std::optional<TrainerState> unpack(std::span<const std::byte, state_block_bytes>
   if (packed.step < 0 || packed.identity_length > text_bytes || packed.platform_length > text_bytes ||
       packed.records > recent_records_at_most)
     return std::nullopt;
-  return TrainerState{packed.step, packed.best_eval_loss, std::string(packed.identity, packed.identity_length),
-                      std::string(packed.platform, packed.platform_length),
-                      std::vector<MetricsRecord>(packed.recent, packed.recent + packed.records)};
+  TrainerState state{packed.step, packed.best_eval_loss, std::string(packed.identity, packed.identity_length),
+                     std::string(packed.platform, packed.platform_length)};
+  state.recent.reserve(packed.records);
+  for (const PackedRecord& r : std::span(packed.recent, packed.records)) {
+    if (r.step < 0 || r.tokens < 0 || r.evaluation > 1) return std::nullopt;
+    state.recent.push_back({r.step, r.evaluation == 1, r.loss, r.grad_norm, r.learning_rate, r.tokens, r.seconds});
+  }
+  return state;
 }
 
 }  // namespace ftl

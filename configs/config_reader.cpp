@@ -250,16 +250,19 @@ class ConfigBuilder {
           "gradient_accumulation_steps is ignored: global_batch_size is given, accumulation follows from it");
       return;
     }
-    const std::int64_t derived =
-        std::int64_t{config.per_device_train_batch_size} * *accumulation_ * config.world_size();
-    if (config.world_size() <= 0 || derived > (1 << 24)) {
+    // Two factors of at most 2^24 each; the world's 2^20 on top would not fit into 64 bits.
+    const std::int64_t of_a_rank = std::int64_t{config.per_device_train_batch_size} * *accumulation_;
+    constexpr std::int64_t most = 1 << 24;
+    if (of_a_rank > most / config.world_size()) {
       failures.push_back(
           {FaultKind::config_invalid_value,
-           fmt::format("gradient_accumulation_steps {} makes a global batch of {}, at most {} is possible",
-                       *accumulation_, derived, 1 << 24),
+           fmt::format("gradient_accumulation_steps {} makes a global batch of {} x {} x {} sequences, "
+                       "at most {} are possible",
+                       *accumulation_, config.per_device_train_batch_size, *accumulation_, config.world_size(), most),
            "", "set global_batch_size"});
       return;
     }
+    const std::int64_t derived = of_a_rank * config.world_size();
     config.global_batch_size = static_cast<int>(derived);
     notes.push_back(
         fmt::format("global_batch_size is {}: {} sequences a rank x {} accumulation steps x {} ranks; it is kept when "

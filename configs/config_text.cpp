@@ -19,6 +19,13 @@ std::string dumped(const json& value, int indent = -1) {
   return value.dump(indent, ' ', false, json::error_handler_t::replace);
 }
 
+// JSON's scalars and flow collections are YAML, but for DEL, which is no character of a YAML file.
+std::string yaml_of(const json& value) {
+  std::string text = dumped(value);
+  for (std::size_t at = 0; (at = text.find('\x7f', at)) != std::string::npos;) text.replace(at, 1, "\\u007f");
+  return text;
+}
+
 json json_of(const Place& place);
 
 json json_of_owner(const std::vector<Key>& keys, Owner owner) {
@@ -121,8 +128,7 @@ std::string to_yaml(const RunConfig& config) {
       name = name.substr(dot + 1);
       indent = "  ";
     }
-    // JSON's scalars and flow collections are YAML.
-    text += fmt::format("{}{}: {}{}\n", indent, name, dumped(values[i].second),
+    text += fmt::format("{}{}: {}{}\n", indent, name, yaml_of(values[i].second),
                         values[i].second == defaults[i].second ? "  # default" : "");
   }
   return text;

@@ -1,9 +1,11 @@
 #include "configs/config_tree.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <sstream>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -149,17 +151,41 @@ class TreeBuilder final : public YAML::EventHandler {
   std::size_t nodes_ = 0;
 };
 
-// The parser passes over control characters and would show them in messages.
-std::optional<Failure> first_odd_byte(const std::string& text, const std::string& origin, bool is_file) {
+// Length of the UTF-8 character that `text` begins with; 0: it begins with none.
+std::size_t character_length(std::string_view text) {
+  constexpr std::uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+  const std::uint32_t first = static_cast<unsigned char>(text[0]);
+  if (first < 0x80) return 1;
+  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc0 || first > 0xf7 || text.size() < length) return 0;
+  std::uint32_t value = first & (0x7fu >> length);
+  for (const char c : text.substr(1, length - 1)) {
+    const std::uint32_t byte = static_cast<unsigned char>(c);
+    if ((byte & 0xc0) != 0x80) return 0;
+    value = value << 6 | (byte & 0x3f);
+  }
+  const bool is_surrogate = value >= 0xd800 && value <= 0xdfff;
+  return value < smallest[length] || value > 0x10ffff || is_surrogate ? 0 : length;
+}
+
+// The parser passes over control characters and would show them in messages. What is not UTF-8 would reach the ranks,
+// who are told in JSON, as another text.
+std::optional<Failure> first_odd_byte(std::string_view text, const std::string& origin, bool is_file) {
   std::size_t line = 1, column = 1;
-  for (char c : text) {
+  while (!text.empty()) {
+    const std::size_t length = character_length(text);
+    const char c = text[0];
     const auto byte = static_cast<unsigned char>(c);
-    if ((byte < 0x20 && c != '\n' && c != '\r' && c != '\t') || byte == 0x7f) {
-      return syntax(fmt::format("the byte 0x{:02x} has no place in a configuration: is this a text file?", byte),
-                    is_file ? fmt::format("{}:{}:{}", origin, line, column) : origin);
+    if (length == 0 || (byte < 0x20 && c != '\n' && c != '\r' && c != '\t') || byte == 0x7f) {
+      return syntax(length == 0
+                        ? fmt::format("the byte 0x{:02x} is not of UTF-8 text", byte)
+                        : fmt::format("the byte 0x{:02x} has no place in a configuration: is this a text file?", byte),
+                    is_file ? fmt::format("{}:{}:{}", origin, line, column) : origin,
+                    length == 0 ? "save the configuration as UTF-8, and give its files names in UTF-8" : "");
     }
-    column = c == '\n' ? 1 : column + 1;
+    column = c == '\n' ? 1 : column + length;
     line += c == '\n';
+    text.remove_prefix(length);
   }
   return std::nullopt;
 }

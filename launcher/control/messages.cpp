@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -9,6 +10,8 @@ namespace ftl {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::int64_t most_cpu_milliseconds = std::int64_t{1} << 48;  // of a process: exact as seconds, too
 
 // Thrown and caught within this file: the shortest way out of a nested document.
 struct Malformed {
@@ -23,9 +26,8 @@ const json& member(const json& object, const char* name) {
 }
 
 template <class Number>
-Number number(const json& object, const char* name, Number least = std::numeric_limits<Number>::min(),
-              Number most = std::numeric_limits<Number>::max()) {
-  const json& value = member(object, name);
+Number number_in(const json& value, const char* name, Number least = std::numeric_limits<Number>::min(),
+                 Number most = std::numeric_limits<Number>::max()) {
   if (!value.is_number_integer()) throw Malformed{std::string("`") + name + "` is not an integer"};
   if constexpr (std::is_unsigned_v<Number>) {
     if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most || value.get<std::uint64_t>() < least) {
@@ -38,9 +40,20 @@ Number number(const json& object, const char* name, Number least = std::numeric_
   return value.get<Number>();
 }
 
+template <class Number>
+Number number(const json& object, const char* name, Number least = std::numeric_limits<Number>::min(),
+              Number most = std::numeric_limits<Number>::max()) {
+  return number_in<Number>(member(object, name), name, least, most);
+}
+
+template <class Enum>
+Enum enumerator_in(const json& value, const char* name, Enum last) {
+  return static_cast<Enum>(number_in<std::uint32_t>(value, name, 0, static_cast<std::uint32_t>(last)));
+}
+
 template <class Enum>
 Enum enumerator(const json& object, const char* name, Enum last) {
-  return static_cast<Enum>(number<std::uint32_t>(object, name, 0, static_cast<std::uint32_t>(last)));
+  return enumerator_in(member(object, name), name, last);
 }
 
 bool boolean(const json& object, const char* name) {
@@ -82,22 +95,19 @@ json to_json(const RecordedEntry& entry) {
 
 RecordedEntry entry_from(const json& row) {
   if (!row.is_array() || row.size() != 11) throw Malformed{"a ring entry does not have 11 fields"};
-  constexpr const char* names[] = {"sequence",  "when",  "kind",  "phase", "step", "collective",
-                                   "operation", "dtype", "count", "group", "of"};
-  json object = json::object();
-  for (std::size_t i = 0; i < 11; ++i) object[names[i]] = row[i];
+  // Read where they are: a copy of a field recurses as deep as a stranger has nested it.
   RecordedEntry entry;
-  entry.sequence = number<std::uint64_t>(object, "sequence");
-  entry.when = {Duration(number<std::int64_t>(object, "when"))};
-  entry.kind = enumerator(object, "kind", EntryKind::fault_fired);
-  entry.phase = enumerator(object, "phase", Phase::finalize);
-  entry.step = number<std::int64_t>(object, "step");
-  entry.collective = number<std::uint64_t>(object, "collective");
-  entry.signature.operation = enumerator(object, "operation", Operation::barrier);
-  entry.signature.dtype = enumerator(object, "dtype", DType::u8);
-  entry.signature.count = number<std::uint64_t>(object, "count");
-  entry.signature.group = number<std::uint32_t>(object, "group");
-  entry.signature.step = number<std::int64_t>(object, "of");
+  entry.sequence = number_in<std::uint64_t>(row[0], "sequence");
+  entry.when = {Duration(number_in<std::int64_t>(row[1], "when"))};
+  entry.kind = enumerator_in(row[2], "kind", EntryKind::fault_fired);
+  entry.phase = enumerator_in(row[3], "phase", Phase::finalize);
+  entry.step = number_in<std::int64_t>(row[4], "step");
+  entry.collective = number_in<std::uint64_t>(row[5], "collective");
+  entry.signature.operation = enumerator_in(row[6], "operation", Operation::barrier);
+  entry.signature.dtype = enumerator_in(row[7], "dtype", DType::u8);
+  entry.signature.count = number_in<std::uint64_t>(row[8], "count");
+  entry.signature.group = number_in<std::uint32_t>(row[9], "group");
+  entry.signature.step = number_in<std::int64_t>(row[10], "of");
   return entry;
 }
 
@@ -188,7 +198,7 @@ json body(const Pulse& m) {
           {"ring_readable", m.ring_readable},
           {"ring", to_json(m.ring)},
           {"at", m.at.since_start.count()},
-          {"cpu_milliseconds", static_cast<std::int64_t>(m.cpu_seconds * 1000)}};
+          {"cpu_milliseconds", std::llround(m.cpu_seconds * 1000)}};
 }
 json body(const ExitEvidence& m) {
   json last = json::array();
@@ -243,7 +253,8 @@ KeeperMessage message_from(const json& object) {
     pulse.ring_readable = boolean(object, "ring_readable");
     pulse.ring = ring_from(member(object, "ring"));
     pulse.at = {Duration(number<std::int64_t>(object, "at"))};
-    pulse.cpu_seconds = static_cast<double>(number<std::int64_t>(object, "cpu_milliseconds", 0)) / 1000.0;
+    pulse.cpu_seconds =
+        static_cast<double>(number<std::int64_t>(object, "cpu_milliseconds", 0, most_cpu_milliseconds)) / 1000.0;
     return pulse;
   }
   if (type == "exit") return exit_from(object);

@@ -135,6 +135,11 @@ const std::vector<BadCase>& bad_cases() {
       {"twice", "seed: 1\nseed: 2\n", FaultKind::config_syntax, "run.yaml:4:1", {"twice", ":3:1"}},
       {"twice_by_alias", "lora_r: 4\nlora_rank: 8\n", FaultKind::config_invalid_value, ":4:1", {"lora_r", "lora_rank"}},
       {"both_warmups", "warmup_steps: 3\nwarmup_ratio: 0.1\n", FaultKind::config_invalid_value, ":3:15", {"3", "0.1"}},
+      {"batch_beyond_64_bits",
+       "micro_batch_size: 16777216\ngradient_accumulation_steps: 16777216\nnodes: 1024\nranks_per_node: 1024\n",
+       FaultKind::config_invalid_value,
+       "",
+       {"16777216 x 16777216 x 1048576", "at most 16777216"}},
       {"fraction_of_examples", "val_set_size: 1.5\n", FaultKind::config_invalid_value, ":3:15", {"1.5"}},
       {"tab", "parallel:\n\tdp: 1\n", FaultKind::config_syntax, "", {}},
       {"open_list", "lora_target: [a, b\n", FaultKind::config_syntax, "", {}},
@@ -145,6 +150,10 @@ const std::vector<BadCase>& bad_cases() {
        FaultKind::config_syntax,
        "run.yaml:1:1",
        {"0x7f"}},
+      {"latin_1", "output_dir: caf\xe9/x\n", FaultKind::config_syntax, ":3:16", {"0xe9", "UTF-8"}},
+      {"overlong", "output_dir: \xc0\x80\n", FaultKind::config_syntax, ":3:13", {"0xc0", "UTF-8"}},
+      {"surrogate", "output_dir: \xed\xa0\x80\n", FaultKind::config_syntax, ":3:13", {"0xed", "UTF-8"}},
+      {"cut_character", "output_dir: \xf0\x9f\x98", FaultKind::config_syntax, ":3:13", {"0xf0", "UTF-8"}},
       {"merge_key", "x: &x {dp: 1}\nparallel: {<<: *x}\n", FaultKind::config_syntax, ":4:12", {"merge"}},
       {"tag", "seed: !!int 3\n", FaultKind::config_syntax, ":3:7", {"tags"}},
       {"two_documents", "---\nseed: 3\n", FaultKind::config_syntax, "run.yaml", {"document"}},
@@ -315,6 +324,12 @@ TEST(ConfigJson, RefusesGarbage) {
                                   repeated("[", 100000), repeated("{\"a\":", 100000)}) {
     EXPECT_FALSE(config_from_json(text));
   }
+}
+
+TEST(ConfigYaml, ReadsBackWhateverItsTextsHold) {
+  const RunConfig config =
+      good("model_name_or_path: \"\\x7f \\t\\u00e9\\U0001f600\"\ndatasets: [{path: caf\xc3\xa9}]\n");
+  EXPECT_EQ(to_json(good(to_yaml(config))), to_json(config));
 }
 
 TEST(ConfigYaml, ReadsBackAsTheSameConfiguration) {

@@ -201,6 +201,25 @@ TEST(Messages, OutOfRangeValuesAreRefused) {
   }
 }
 
+TEST(Messages, DeepNestingIsAFailureAndNeverACrash) {
+  const std::string good = encode(KeeperMessage(Pulse{ProcessState::running, example_ring(), true, {}, 0}));
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+  for (const char* field : {"[99,", "\"recent\":", "\"ring\":", "\"state\":", "\"type\":"}) {
+    const std::size_t value = good.find(field) + std::string(field).find_last_of("[:") + 1;
+    EXPECT_FALSE(decode_keeper_message(good.substr(0, value) + deep + "," + good.substr(value))) << field;
+    const std::size_t end = good.find_first_of(",}]", value);
+    EXPECT_FALSE(decode_keeper_message(good.substr(0, value) + deep + good.substr(end))) << field;
+  }
+}
+
+TEST(Messages, ProcessorTimeIsRoundedAndBounded) {
+  Pulse pulse{ProcessState::running, example_ring(), true, {}, 1.001};
+  EXPECT_EQ(std::get<Pulse>(*decode_keeper_message(encode(KeeperMessage(pulse)))).cpu_seconds, 1.001);
+  std::string endless = encode(KeeperMessage(pulse));
+  endless.replace(endless.find("1001"), 4, "9223372036854775807");
+  EXPECT_FALSE(decode_keeper_message(endless));
+}
+
 TEST(Messages, GarbageIsAFailureAndNeverACrash) {
   std::mt19937 random(7);
   const std::string good = encode(KeeperMessage(Pulse{ProcessState::running, example_ring(), true, {}, 0}));
