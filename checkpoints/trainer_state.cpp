@@ -130,10 +130,9 @@ std::optional<TrainerState> unpack(std::span<const std::byte, state_block_bytes>
     return std::nullopt;
   TrainerState state{packed.step, packed.best_eval_loss, std::string(packed.identity, packed.identity_length),
                      std::string(packed.platform, packed.platform_length)};
-  state.recent.reserve(packed.records);
   for (const PackedRecord& r : std::span(packed.recent, packed.records)) {
     if (r.step < 0 || r.tokens < 0 || r.evaluation > 1) return std::nullopt;
-    state.recent.push_back({r.step, r.evaluation == 1, r.loss, r.grad_norm, r.learning_rate, r.tokens, r.seconds});
+    remember(state.recent, {r.step, r.evaluation == 1, r.loss, r.grad_norm, r.learning_rate, r.tokens, r.seconds});
   }
   return state;
 }

@@ -40,6 +40,15 @@ TEST(TrainerState, RecordsWhoseNumbersCannotBeAreLeftOut) {
     EXPECT_EQ(trainer_state_from_json(replaced(text, "100", number))->recent.size(), 1u) << number;
 }
 
+TEST(TrainerState, HoldsARecordOnceWhereverItIsReadFrom) {
+  TrainerState twice = example();
+  twice.recent.push_back(twice.recent[0]);
+  std::array<std::byte, state_block_bytes> block;
+  ASSERT_TRUE(pack(twice, block));
+  EXPECT_EQ(unpack(block)->recent.size(), 2u);
+  EXPECT_EQ(trainer_state_from_json(to_json(twice))->recent.size(), 2u);
+}
+
 TEST(TrainerState, ABlockWhoseRecordsCannotBeIsGarbage) {
   std::array<std::byte, state_block_bytes> good;
   ASSERT_TRUE(pack(example(), good));
