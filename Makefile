@@ -5,7 +5,7 @@ PRESET ?= release
 BUILD  := build/$(PRESET)
 JOBS   ?= $(shell nproc)
 
-.PHONY: all setup build run test sanitize clang format tidy clean
+.PHONY: all setup build run test sanitize campaign clang format tidy clean
 
 all: build
 
@@ -29,6 +29,18 @@ test: build
 sanitize: setup
 	@cmake --preset asan && cmake --build build/asan -j $(JOBS) && ctest --preset asan --no-tests=error
 	@cmake --preset tsan && cmake --build build/tsan -j $(JOBS) && ctest --preset tsan --no-tests=error
+
+# make campaign NAME: a search of many minutes, tests/campaigns/NAME.sh (each says what it does and how long).
+campaign: setup
+	@test -x "tests/campaigns/$(CAMPAIGN).sh" || \
+	  { echo "make campaign NAME, one of: $(patsubst tests/campaigns/%.sh,%,$(wildcard tests/campaigns/*.sh))"; exit 2; }
+	@JOBS=$(JOBS) "tests/campaigns/$(CAMPAIGN).sh"
+ifeq ($(firstword $(MAKECMDGOALS)),campaign)
+CAMPAIGN := $(word 2,$(MAKECMDGOALS))
+.PHONY: $(CAMPAIGN)
+$(CAMPAIGN):
+	@:
+endif
 
 clang: setup
 	@cmake --preset clang && cmake --build build/clang -j $(JOBS)

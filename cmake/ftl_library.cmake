@@ -11,6 +11,9 @@ if(FTL_SANITIZE)
   target_compile_options(ftl_options INTERFACE -fsanitize=${FTL_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
   target_link_options(ftl_options INTERFACE -fsanitize=${FTL_SANITIZE})
 endif()
+if(FTL_FUZZ)  # everything of ours tells libFuzzer which branches an input took
+  target_compile_options(ftl_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # ftl_library(NAME SOURCES a.cpp ... DEPENDS targets... PRIVATE_DEPENDS targets...)
 function(ftl_library name)
