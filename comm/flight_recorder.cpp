@@ -65,7 +65,6 @@ struct FlightRecorder::Ring {
   std::uint32_t capacity = 0;
   std::uint64_t sequence = 0;
   std::uint64_t collective = 0;
-  std::uint64_t heartbeat = 0;
   Phase phase = Phase::init;
   std::int64_t step = 0;
   CollectiveSignature signature;
@@ -192,8 +191,10 @@ void FlightRecorder::enter(Phase phase, Step step, TimePoint now) noexcept {
   ring_->write(EntryKind::phase, now);
 }
 
+void FlightRecorder::heartbeat() noexcept { ring_->header->heartbeat.fetch_add(1, relaxed); }
+
 void FlightRecorder::heartbeat(TimePoint now) noexcept {
-  ring_->header->heartbeat.store(++ring_->heartbeat, relaxed);
+  heartbeat();
   ring_->header->last_progress.store(now.since_start.count(), relaxed);
 }
 

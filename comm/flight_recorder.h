@@ -91,6 +91,7 @@ class FlightRecorder {
 
   void enter(Phase phase, Step step, TimePoint now) noexcept;
   void heartbeat(TimePoint now) noexcept;
+  void heartbeat() noexcept;  // from any thread of the rank, and so without a time; everything else from one thread
   // Progress in `phase`, for phases that alternate too often to have entries of their own.
   void heartbeat(Phase phase, TimePoint now) noexcept;
   std::uint64_t collective_started(const CollectiveSignature& signature, TimePoint now) noexcept;

@@ -36,7 +36,8 @@ json fields_of(const ReportStep& r) {
           {"learning_rate", json_number(r.learning_rate)},
           {"tokens", r.tokens},
           {"seconds", json_number(r.seconds)},
-          {"own_seconds", json_number(r.own_seconds)}};
+          {"own_seconds", json_number(r.own_seconds)},
+          {"own_tokens", r.own_tokens}};
 }
 json fields_of(const ReportEvaluation& r) {
   return {{"report", "evaluation"},
@@ -84,6 +85,7 @@ RankReport read_step(JsonFields& in) {
   r.tokens = in.integer("tokens", 0, most);
   r.seconds = in.number("seconds");
   r.own_seconds = in.number("own_seconds");
+  r.own_tokens = in.integer("own_tokens", 0, most);
   return r;
 }
 RankReport read_failure(JsonFields& in) {

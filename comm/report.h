@@ -22,14 +22,15 @@ struct ReportStarted {  // the rank is up and has joined the world
   std::int64_t trainable = 0;     // parameters
   std::int64_t total = 0;
 };
-struct ReportStep {          // every rank, after every optimizer step
-  std::int64_t step = 0;     // completed steps
-  double loss = 0;           // mean over the global supervised tokens
-  double grad_norm = 0;      // before clipping
-  double learning_rate = 0;  // that was used
-  std::int64_t tokens = 0;   // of the global batch, padding-free
-  double seconds = 0;        // of this step on this rank
-  double own_seconds = 0;    // of them before it entered the sum: its own work, without waiting for others
+struct ReportStep {             // every rank, after every optimizer step
+  std::int64_t step = 0;        // completed steps
+  double loss = 0;              // mean over the global supervised tokens
+  double grad_norm = 0;         // before clipping
+  double learning_rate = 0;     // that was used
+  std::int64_t tokens = 0;      // of the global batch, padding-free
+  double seconds = 0;           // of this step on this rank
+  double own_seconds = 0;       // of them before it entered the sum: its own work, without waiting for others
+  std::int64_t own_tokens = 0;  // of the sequences that it worked on
 };
 struct ReportEvaluation {
   std::int64_t step = 0;

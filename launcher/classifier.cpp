@@ -431,7 +431,7 @@ Verdict classify(const Evidence& evidence, const Straggler& straggler) {
       verdict_about(evidence, FaultKind::straggler, 0.9, {&rank}, TimePoint{evidence.now.since_start - slow_for});
   verdict.evidence.push_back(
       {fmt::format("report/rank-{}", straggler.rank.value),
-       fmt::format("in step {} it worked {:.3f} s before it entered the sum; for as many sequences the median of the "
+       fmt::format("in step {} it worked {:.3f} s before it entered the sum; for as many tokens the median of the "
                    "other ranks takes {:.3f} s",
                    straggler.step, straggler.seconds, straggler.seconds_of_peers)});
   verdict.evidence.push_back({"ftlaunch", fmt::format("so in every step since step {}", straggler.since_step)});

@@ -8,6 +8,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "launcher/engines/child_process.h"
 #include "launcher/run_files.h"
@@ -71,8 +72,14 @@ void MetricsFile::scan() {
 }
 
 Result<Done> MetricsFile::append(const MetricsRecord& record) {
-  if (!newest_.takes(record)) return Done{};
-  return append_text(path_, line_of(record));
+  Newest with_it = newest_;
+  if (!with_it.takes(record)) return Done{};
+  // Lines that a full storage refused come first once it has room: they stay in order.
+  pending_ += line_of(record);
+  newest_ = with_it;
+  const Result<Done> written = append_text(path_, pending_);
+  if (written) pending_.clear();
+  return written;
 }
 
 Result<Done> MetricsFile::drop_beyond(std::int64_t step) {
@@ -105,6 +112,7 @@ Result<Done> MetricsFile::drop_beyond(std::int64_t step) {
 }
 
 Result<std::string> MetricsFile::restore(std::int64_t step, std::span<const MetricsRecord> recent) {
+  if (!std::exchange(pending_, {}).empty()) scan();  // `recent` has what could not be written
   if (!clean_ || newest_.step > step || newest_.evaluation > step) {
     if (const auto dropped = drop_beyond(step); !dropped) return dropped.error();
   }

@@ -33,7 +33,8 @@ class MetricsFile {
 
   std::string path_;
   Newest newest_;
-  bool clean_ = true;  // no line is garbage or doubled
+  std::string pending_;  // lines that the storage refused, in order: tried again with the next one
+  bool clean_ = true;    // no line is garbage or doubled
 };
 
 }  // namespace ftl

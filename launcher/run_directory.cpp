@@ -250,6 +250,14 @@ bool holds_a_run(const std::string& run_directory) {
   });
 }
 
+bool is_made_by_a_run(std::string_view name) {
+  constexpr std::string_view others[] = {".run_id", "adapter", "model", "tb", "report.html"};
+  if (std::find(std::begin(others), std::end(others), name) != std::end(others)) return true;
+  if (std::find(std::begin(files_of_a_run), std::end(files_of_a_run), name) != std::end(files_of_a_run)) return true;
+  return std::any_of(std::begin(traces_of_a_run), std::end(traces_of_a_run),
+                     [&](const NumberedIn& trace) { return name == trace.folder + 1; });
+}
+
 std::string run_id_in(const std::string& run_directory) {
   std::error_code error;
   const std::string path = fs::canonical(run_directory, error).string();

@@ -66,6 +66,8 @@ class RunDirectory {
 // ---- readers: for status, "running again" and recovery. nullopt: there is no run here, or its file is garbage.
 // Whether any file, checkpoint, log or verdict of a run is there: then a launch goes on with it, whatever is missing.
 bool holds_a_run(const std::string& run_directory);
+// Whether a run makes a file or directory of this name in its directory.
+bool is_made_by_a_run(std::string_view name);
 std::string run_id_in(const std::string& run_directory);  // of the run that is there; "" when there is none
 std::optional<StoredStatus> read_status(const std::string& run_directory);
 std::string status_json(const StoredStatus& stored);                       // schema ftlaunch.status/1

@@ -72,7 +72,10 @@ Result<Done> make_directories(const std::string& path) {
 Result<Done> append_text(const std::string& path, const std::string& text) {
   const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
   if (!file) return storage_failure(path, errno);
-  return write_all(file.get(), text, path);
+  const off_t before = ::lseek(file.get(), 0, SEEK_END);
+  Result<Done> written = write_all(file.get(), text, path);
+  if (!written && before >= 0 && ::ftruncate(file.get(), before) != 0) return written;  // readers skip the torn line
+  return written;
 }
 
 void for_each_line(const std::string& path, const std::function<void(std::string_view)>& take) {

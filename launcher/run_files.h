@@ -16,6 +16,7 @@ Failure storage_failure(const std::string& path, int error);
 Result<Done> make_directories(const std::string& path);
 // By a temporary file and rename: readers see the old bytes or the new. Synced only when it must survive the machine.
 Result<Done> replace_file(const std::string& path, std::string_view text, bool sync);
+// The whole text, or nothing of it: what a full storage took of it is taken back.
 Result<Done> append_text(const std::string& path, const std::string& text);
 Result<Done> write_all(int file, std::string_view text, const std::string& path);  // `path`: for messages
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "comm/exact_sum.h"
-
 namespace ftl {
 namespace {
 
@@ -13,44 +11,39 @@ constexpr std::size_t open_steps = 8;
 
 }  // namespace
 
-Stragglers::Stragglers(WorldSize world, std::int64_t leaves) {
-  for (std::int32_t rank = 0; rank < world.value; ++rank) {
-    const LeafRange own = leaves_of(Rank{rank}, world, leaves);
-    sequences_.push_back(static_cast<double>(own.end - own.begin));
-  }
-  begin_attempt();
-}
+Stragglers::Stragglers(WorldSize world) : streaks_(static_cast<std::size_t>(world.value)) {}
 
 void Stragglers::begin_attempt() {
   reported_.clear();
-  streaks_.assign(sequences_.size(), Streak{});
+  streaks_.assign(streaks_.size(), Streak{});
 }
 
-std::optional<Straggler> Stragglers::step_reported(Rank rank, std::int64_t step, double own_seconds) {
-  if (!std::isfinite(own_seconds) || own_seconds < 0) return std::nullopt;  // a report is foreign input
-  auto [at, is_new] = reported_.try_emplace(step, sequences_.size(), -1.0);
-  at->second[static_cast<std::size_t>(rank.value)] = own_seconds;
-  if (std::find(at->second.begin(), at->second.end(), -1.0) != at->second.end()) {
+std::optional<Straggler> Stragglers::step_reported(Rank rank, std::int64_t step, double own_seconds,
+                                                   std::int64_t own_tokens) {
+  if (!std::isfinite(own_seconds) || own_seconds < 0 || own_tokens < 0) return std::nullopt;  // it is foreign input
+  auto [at, is_new] = reported_.try_emplace(step, streaks_.size());
+  at->second[static_cast<std::size_t>(rank.value)] = {own_seconds, static_cast<double>(own_tokens)};
+  if (std::any_of(at->second.begin(), at->second.end(), [](const Work& work) { return work.seconds < 0; })) {
     if (reported_.size() > open_steps) reported_.erase(reported_.begin());
     return std::nullopt;
   }
-  const std::vector<double> complete = std::move(at->second);
+  const std::vector<Work> complete = std::move(at->second);
   reported_.erase(reported_.begin(), std::next(at));
   return judge(step, complete);
 }
 
-std::optional<Straggler> Stragglers::judge(std::int64_t step, const std::vector<double>& own_seconds) {
+std::optional<Straggler> Stragglers::judge(std::int64_t step, const std::vector<Work>& works) {
   std::optional<Straggler> found;
-  for (std::size_t rank = 0; rank < own_seconds.size(); ++rank) {
+  for (std::size_t rank = 0; rank < works.size(); ++rank) {
     Streak& streak = streaks_[rank];
-    std::vector<double> peers;
-    for (std::size_t other = 0; other < own_seconds.size(); ++other) {
-      if (other != rank && sequences_[other] > 0) peers.push_back(own_seconds[other] / sequences_[other]);
+    std::vector<double> peers;  // seconds a token
+    for (std::size_t other = 0; other < works.size(); ++other) {
+      if (other != rank && works[other].tokens > 0) peers.push_back(works[other].seconds / works[other].tokens);
     }
-    if (peers.empty() || sequences_[rank] == 0) continue;
+    if (peers.empty() || works[rank].tokens == 0) continue;
     const auto middle = peers.begin() + static_cast<std::ptrdiff_t>(peers.size() / 2);
     std::nth_element(peers.begin(), middle, peers.end());
-    const double expected = *middle * sequences_[rank], own = own_seconds[rank];
+    const double expected = *middle * works[rank].tokens, own = works[rank].seconds;
     if (own < factor * expected || own - expected < least_seconds) {
       streak = {.named = streak.named};
       continue;

@@ -209,7 +209,6 @@ void Supervisor::Impl::destroy(TimePoint now) {
 void Supervisor::Impl::give_up_teardown() {
   emit(PublishEvent{"teardown_given_up", fmt::format("attempt {}", attempt.value)});
   emit(NameSurvivors{attempt});
-  outcome.restart = false;
   end_run();
 }
 
@@ -244,7 +243,9 @@ void Supervisor::Impl::leave_attempt(TimePoint now) {
 }
 
 void Supervisor::Impl::end_run() {
-  if (signals > 0 && !outcome.complete) return finish_stopped();
+  // A verdict that had ended the run before anybody asked it to stop stands.
+  const bool ended_by_request = outcome.restart || outcome.exit_code == 5;
+  if (signals > 0 && !outcome.complete && ended_by_request) return finish_stopped();
   finish(signals > 1 && outcome.exit_code == 5 ? exit_code_of_signal() : outcome.exit_code, outcome.message);
 }
 

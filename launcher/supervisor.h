@@ -158,7 +158,6 @@ struct SupervisorOptions {
   WatchdogConfig watchdog;
   RecoveryConfig recovery;
   std::int32_t micro_batch = 1;
-  std::int64_t leaves = 0;  // sequences of a step: what ranks' times are compared by; 0 = they are not
   std::vector<FaultSpec> faults;
   Attempt first_attempt{1};                           // attempts are numbered through the life of the run directory
   Duration teardown_limit = std::chrono::seconds(3);  // of each of its stages, and of each killing outright

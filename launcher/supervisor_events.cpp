@@ -139,7 +139,7 @@ void Supervisor::Impl::hear(RankFacts& rank, const ReportStep& report, TimePoint
   watchdog.step_completed(report.seconds);
   recovery.step_completed(report.step);
   emit_all(ledger.step_completed(report));
-  const auto slow = stragglers.step_reported(rank.rank, report.step, report.own_seconds);
+  const auto slow = stragglers.step_reported(rank.rank, report.step, report.own_seconds, report.own_tokens);
   if (slow && state == State::running) publish(classify(evidence(now), *slow));
 }
 

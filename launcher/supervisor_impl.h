@@ -41,7 +41,7 @@ struct Supervisor::Impl {
       : options(std::move(given)),
         recovery(options.recovery, options.micro_batch, options.faults),
         watchdog(options.watchdog, options.world),
-        stragglers(options.world, options.leaves),
+        stragglers(options.world),
         calls(options.world),
         attempt(options.first_attempt) {}
 

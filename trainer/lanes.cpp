@@ -46,15 +46,14 @@ void Lanes::compute(Lane& lane, const Example& example, Work work, const PassPro
 }
 
 Result<Done> Lanes::run(std::span<const Example> set, std::span<const std::int64_t> indices, Work work,
-                        const PassProgress& progress,
+                        const PassProgress& progress, const PassProgress& elsewhere,
                         const std::function<Result<Done>(std::size_t, const LeafResult&)>& consume) {
-  const PassProgress silent;
   for (std::size_t first = 0; first < indices.size(); first += lanes_.size()) {
     const std::size_t group = std::min(lanes_.size(), indices.size() - first);
     auto compute_one = [&](std::int64_t lane, int thread) {
       compute(lanes_[static_cast<std::size_t>(lane)],
               set[static_cast<std::size_t>(indices[first + static_cast<std::size_t>(lane)])], work,
-              thread == 0 ? progress : silent);
+              thread == 0 ? progress : elsewhere);
     };
     pool_->parallel_for(static_cast<std::int64_t>(group), compute_one);
     for (std::size_t i = 0; i < group; ++i) {

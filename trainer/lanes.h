@@ -28,9 +28,10 @@ class Lanes {
   };
   enum class Work : std::uint8_t { loss, loss_and_gradient };
   // Computes the examples `indices` of `set`, several at a time, and hands the results to `consume` in ascending order
-  // of position. `progress` is called by the leaves that the calling thread computes itself, on it.
+  // of position. `progress` is called by the leaves that the calling thread computes itself, on it;
+  // `elsewhere` by all others, on their threads, several at once.
   Result<Done> run(std::span<const Example> set, std::span<const std::int64_t> indices, Work work,
-                   const PassProgress& progress,
+                   const PassProgress& progress, const PassProgress& elsewhere,
                    const std::function<Result<Done>(std::size_t, const LeafResult&)>& consume);
   Stream& first_stream() { return *lanes_.front().stream; }
   std::size_t count() const { return lanes_.size(); }

@@ -8,7 +8,7 @@ namespace ftl {
 namespace {
 
 constexpr std::size_t looked_at = 64, few = 2, enough = 8;
-constexpr double factor = 3, factor_of_few = 10, deviations = 10, normal_consistency = 1.4826;
+constexpr double factor = 3, factor_of_few = 10, deviations = 10, least_nats = 1, normal_consistency = 1.4826;
 
 double median_of(std::vector<double>& values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -26,12 +26,12 @@ std::optional<SpikeLimit> spike_limit(std::span<const MetricsRecord> recent) {
   if (losses.size() < few) return std::nullopt;
   SpikeLimit known{.median = median_of(losses), .limit = 0, .losses = losses.size()};
   if (losses.size() < enough) {
-    known.limit = factor_of_few * known.median;
+    known.limit = std::max(factor_of_few * known.median, known.median + least_nats);
     return known;
   }
   for (double& loss : losses) loss = std::abs(loss - known.median);
   const double deviation = normal_consistency * median_of(losses);
-  known.limit = std::max(factor * known.median, known.median + deviations * deviation);
+  known.limit = std::max({factor * known.median, known.median + deviations * deviation, known.median + least_nats});
   return known;
 }
 

@@ -11,7 +11,8 @@ namespace ftl {
 
 // The loss above which the next step is called a spike, given what was reported so far (the newest 64 steps count;
 // evaluations do not): with eight known losses three times their median and ten of their robust standard deviations
-// (1.4826 x median absolute deviation) above it; with two to seven, ten times their median. Empty: too little is known.
+// (1.4826 x median absolute deviation) above it; with two to seven, ten times their median; and always one nat above
+// the median, for a loss near zero multiplies easily. Empty: too little is known.
 struct SpikeLimit {
   double median = 0;
   double limit = 0;

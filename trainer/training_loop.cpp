@@ -144,6 +144,7 @@ Result<Done> TrainingRun::accumulate_leaves(std::span<const std::int64_t> indice
     if (phase == Phase::backward && !std::exchange(backward_entered, true)) return enter(Phase::backward);
     context_.recorder.heartbeat(phase, context_.clock.now());
   };
+  const auto elsewhere = [this](Direction) { context_.recorder.heartbeat(); };
   enter(Phase::forward);
   auto consume = [&](std::size_t position, const Lanes::LeafResult& leaf) -> Result<Done> {
     std::span<float> buffer = sum_.next_leaf();
@@ -159,7 +160,8 @@ Result<Done> TrainingRun::accumulate_leaves(std::span<const std::int64_t> indice
     context_.recorder.heartbeat(context_.clock.now());
     return Done{};
   };
-  Result<Done> computed = lanes_.run(inputs_.examples.train, own, Lanes::Work::loss_and_gradient, progress, consume);
+  Result<Done> computed =
+      lanes_.run(inputs_.examples.train, own, Lanes::Work::loss_and_gradient, progress, elsewhere, consume);
   // A rank without leaves, or whose lanes left nothing to this thread, passes through the phase all the same.
   if (computed && !backward_entered) enter(Phase::backward);
   return computed;
@@ -228,6 +230,9 @@ Result<Done> TrainingRun::step() {
   const BatchTokens tokens = tokens_of(indices);  // of all ranks: every rank knows the whole plan
   if (Result<Done> computed = accumulate_leaves(indices); !computed) return computed;
   const double own_seconds = seconds_between(began, context_.clock.now());
+  const auto own =
+      std::span(indices).subspan(static_cast<std::size_t>(own_.begin), static_cast<std::size_t>(own_.end - own_.begin));
+  const std::int64_t own_tokens = tokens_of(own).all;
   Result<std::span<float>> total = exchange();
   if (!total) return total.error();
 
@@ -252,8 +257,8 @@ Result<Done> TrainingRun::step() {
   }
   ++completed_;
   if (Result<Done> downloaded = state_.download(lanes_.first_stream()); !downloaded) return downloaded;
-  const ReportStep report{completed_, loss, *norm, rate, tokens.all, seconds_between(began, context_.clock.now()),
-                          own_seconds};
+  const ReportStep report{completed_,  loss,      *norm, rate, tokens.all, seconds_between(began, context_.clock.now()),
+                          own_seconds, own_tokens};
   remember(recent_, {report.step, false, loss, *norm, rate, report.tokens, report.seconds});
   hot_->save(state_.views(), trainer_state());
   context_.report(report);
@@ -302,12 +307,14 @@ Result<Done> TrainingRun::evaluate() {
   std::vector<std::int64_t> indices(static_cast<std::size_t>(own.end - own.begin));
   std::iota(indices.begin(), indices.end(), own.begin);
   const auto progress = [this](Direction) { context_.recorder.heartbeat(context_.clock.now()); };
+  const auto elsewhere = [this](Direction) { context_.recorder.heartbeat(); };
   auto consume = [&](std::size_t position, const Lanes::LeafResult& leaf) -> Result<Done> {
     sum.next_leaf()[0] = static_cast<float>(leaf.loss.loss);
     sum.add_leaf(own.begin + static_cast<std::int64_t>(position));
     return Done{};
   };
-  if (Result<Done> computed = lanes_.run(inputs_.examples.validation, indices, Lanes::Work::loss, progress, consume);
+  if (Result<Done> computed =
+          lanes_.run(inputs_.examples.validation, indices, Lanes::Work::loss, progress, elsewhere, consume);
       !computed)
     return computed;
   Result<std::span<float>> total =

@@ -63,21 +63,39 @@ Result<std::optional<PreviousRun>> previous_run(const RunDirectory& directory) {
   return std::optional<PreviousRun>(std::move(previous));
 }
 
-// Moves what an earlier run left into previous/<n>/: starting over deletes nothing of the user's.
-Result<Done> set_aside(const std::string& directory) {
+// Whether the run about to start reads something at or below `entry`.
+bool holds_an_input(const fs::path& entry, const RunConfig& config) {
+  std::vector<std::string> inputs{config.model_name_or_path, config.tokenizer_name_or_path};
+  for (const DatasetConfig& dataset : config.datasets) inputs.push_back(dataset.path);
   std::error_code error;
+  const fs::path whole = fs::weakly_canonical(entry, error);
+  return std::any_of(inputs.begin(), inputs.end(), [&](const std::string& input) {
+    const fs::path path = fs::weakly_canonical(input, error);
+    return !input.empty() && std::mismatch(whole.begin(), whole.end(), path.begin(), path.end()).first == whole.end();
+  });
+}
+
+// Moves what an earlier run left into previous/<n>/: starting over deletes nothing, and touches nothing of the user's
+// that lies in the same directory.
+Result<Done> set_aside(const std::string& directory, const RunConfig& config) {
+  std::error_code error;
+  std::vector<fs::path> entries;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    if (!is_made_by_a_run(entry.path().filename().string())) continue;
+    if (holds_an_input(entry, config)) {
+      return Failure{FaultKind::usage_error, "this run reads it, so it cannot be set aside to start over",
+                     entry.path().string(), "use another output_dir"};
+    }
+    entries.push_back(entry.path());
+  }
   int number = 1;
   fs::path aside;
   do {
     aside = fs::path(directory) / "previous" / std::to_string(number++);
   } while (fs::exists(aside, error));
   fs::create_directories(aside, error);
-  std::vector<fs::path> entries;
-  for (const auto& entry : fs::directory_iterator(directory, error)) entries.push_back(entry.path());
   for (const fs::path& entry : entries) {
-    const std::string name = entry.filename().string();
-    if (name == "previous" || name == ".lock") continue;
-    fs::rename(entry, aside / name, error);
+    fs::rename(entry, aside / entry.filename(), error);
     if (error)
       return Failure{FaultKind::usage_error, fmt::format("{} cannot be set aside: {}", entry.string(), error.message()),
                      directory, "use another output_dir"};
@@ -121,24 +139,28 @@ bool names_a_state(const std::string& resume) {
   return !resume.empty() && resume != "auto" && resume != "never" && resume != "force";
 }
 
-// --resume STEP|PATH: judged before anything is started. What is newer than the step the user goes back to is set
-// aside, so that no later restart of this run jumps forward to it.
-Result<ResumeChoice> go_back_to(const ProcessSpec& spec, const std::string& wanted) {
+// --resume STEP|PATH, once it is judged to be possible: what is newer than the step the user goes back to is set aside,
+// so that no later restart of this run jumps forward to it.
+Result<Done> leave_behind_what_is_newer(const ProcessSpec& spec, std::int64_t step) {
   PosixFiles files;
-  Result<ResumeChoice> choice = named_state(files, spec, wanted);
-  if (!choice) return choice;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(spec.state_directory + "/hot", error))
-    fs::remove(entry.path(), error);
   Result<std::vector<CatalogEntry>> catalog = list_checkpoints(files, spec.run_directory + "/checkpoints");
-  if (!catalog) return choice;
+  if (!catalog) return catalog.error();
+  std::error_code error;
   for (const CatalogEntry& entry : *catalog) {
-    if (entry.checkpoint.step <= choice->state.step) continue;
+    if (entry.checkpoint.step <= step) continue;
     const fs::path aside = fs::path(spec.run_directory) / "previous" / fmt::format("abandoned-{}", utc_now());
     fs::create_directories(aside, error);
-    fs::rename(entry.checkpoint.directory, aside / fs::path(entry.checkpoint.directory).filename(), error);
+    if (!error) fs::rename(entry.checkpoint.directory, aside / fs::path(entry.checkpoint.directory).filename(), error);
+    if (error) {
+      return Failure{FaultKind::usage_error,
+                     fmt::format("step {} cannot be set aside to go back to step {}: {}", entry.checkpoint.step, step,
+                                 error.message()),
+                     entry.checkpoint.directory, "see who may write there, or use another output_dir"};
+    }
   }
-  return choice;
+  for (const auto& entry : fs::directory_iterator(spec.state_directory + "/hot", error))
+    fs::remove(entry.path(), error);
+  return Done{};
 }
 
 // Attempts take the newest state of the run; until this command has made any, the one that the user named.
@@ -150,7 +172,7 @@ class ResumeChooser {
   // Before anything is started. run_identity_changed when there are checkpoints, but only another run's: they are not
   // written over. platform_changed when the newest state was made by another binary, BLAS or instruction set.
   Result<Done> judge_first(const NewRun& now) {
-    first_ = choose({});
+    first_ = named_ ? *named_ : choose({});
     if (first_->resume_from.empty()) {
       if (!first_->has_foreign) return Done{};
       return Failure{FaultKind::run_identity_changed,
@@ -201,7 +223,6 @@ ShellOptions shell_options(const RunConfig& config, const ProcessSpec& spec, con
   options.supervisor.watchdog = config.watchdog;
   options.supervisor.recovery = config.recovery;
   options.supervisor.micro_batch = spec.micro_batch;
-  options.supervisor.leaves = config.global_batch_size;
   options.supervisor.faults = std::move(faults);
   options.supervisor.first_attempt = first;
   options.spec = spec;
@@ -241,7 +262,7 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
   if (decision.mode == StartMode::already_finished) return 0;
   if (decision.mode == StartMode::start_over) {
     const std::string path = directory->path();
-    if (Result<Done> moved = set_aside(path); !moved) return moved.error();
+    if (Result<Done> moved = set_aside(path, config); !moved) return moved.error();
     directory.reset();  // the lock is given back before it is taken for the new run
     Result<RunDirectory> reopened = RunDirectory::open(path);
     if (!reopened) return reopened.error();
@@ -253,12 +274,16 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
   const ProcessSpec spec = spec_of(config, preflight, *directory, *state);
   std::optional<ResumeChoice> named;
   if (names_a_state(config.resume)) {
-    Result<ResumeChoice> choice = go_back_to(spec, config.resume);
+    PosixFiles files;
+    Result<ResumeChoice> choice = named_state(files, spec, config.resume);
     if (!choice) return choice.error();
     named = std::move(*choice);
   }
-  ResumeChooser chooser(spec, std::move(named), *directory, progress);
+  ResumeChooser chooser(spec, named, *directory, progress);
   if (Result<Done> usable = chooser.judge_first(now); !usable) return usable.error();
+  if (named) {
+    if (Result<Done> left = leave_behind_what_is_newer(spec, named->state.step); !left) return left.error();
+  }
   const RunRecord record{
       config, preflight.placement, preflight.survey.inputs_hash, preflight.survey.platform, options.inject, utc_now()};
   if (Result<Done> written = directory->write_run(to_json(record)); !written) return written.error();

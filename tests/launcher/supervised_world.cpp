@@ -137,7 +137,7 @@ void SupervisedWorld::complete_step(int number) {
   enter(rank, Phase::optimizer);
   rank.moment = 0;
   saved_ = std::max(saved_, rank.ring.step);
-  report(number, ReportStep{rank.ring.step, 1.0, 1.0, 1e-4, 100, 0.4, rank.own_seconds});
+  report(number, ReportStep{rank.ring.step, 1.0, 1.0, 1e-4, 100, 0.4, rank.own_seconds, 25});
 }
 
 void SupervisedWorld::finish_rank(int number, bool stopped) {

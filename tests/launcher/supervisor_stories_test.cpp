@@ -196,9 +196,7 @@ TEST(SupervisorStories, AHealthyRunHasNoVerdict) {
 }
 
 TEST(SupervisorStories, ARankThatBecomesSlowIsNamedOnceAndTheRunGoesOn) {
-  SupervisorOptions options;
-  options.leaves = 8;
-  World world(4, options);
+  World world(4);
   world.plan(6, 2, World::becomes_slow());
   world.run_until_finished();
   EXPECT_EQ(world.exit_code(), 0);

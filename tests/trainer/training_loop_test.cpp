@@ -162,6 +162,16 @@ TEST_F(TrainingWorld, EndsWithTheSameBytesForAnyNumberOfRanksAndLanes) {
   EXPECT_EQ(train_all(config(), {.world = 2, .micro_batch = 3, .name = "lanes"}).adapter, alone.adapter);
 }
 
+// However the leaves fall to threads: else a rank whose first lane is done early would seem stuck.
+TEST_F(TrainingWorld, GivesAsManySignsOfLifeWithSeveralLanesAsWithOne) {
+  const Ended one = train_all(config(), {.name = "one"}),
+              three = train_all(config(), {.micro_batch = 3, .name = "three"});
+  ASSERT_TRUE(one.outcomes[0] && three.outcomes[0]);
+  // In each step one call of a pass is an entry of its own where the first thread is the one that makes it.
+  EXPECT_GT(one.rings[0].heartbeat, 100U);
+  EXPECT_NEAR(static_cast<double>(three.rings[0].heartbeat), static_cast<double>(one.rings[0].heartbeat), 5);
+}
+
 TEST_F(TrainingWorld, ReportsEveryStepOnEveryRankWithTheSameLoss) {
   const Ended ended = train_all(config(), {.world = 3});
   const auto first = only<ReportStep>(ended.reports[0]);
