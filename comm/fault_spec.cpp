@@ -20,7 +20,7 @@ struct KnownFault {
   std::string_view value = {};  // what its value is called; empty = it takes none
   std::int64_t least = 0, most = 0;
 };
-constexpr std::array<KnownFault, 16> known_faults{{{"sigkill"},
+constexpr std::array<KnownFault, 17> known_faults{{{"sigkill"},
                                                    {"oom"},
                                                    {"segv"},
                                                    {"exit", "", "N", 0, 255},
@@ -35,9 +35,9 @@ constexpr std::array<KnownFault, 16> known_faults{{{"sigkill"},
                                                    {"disk_full", "checkpoint"},
                                                    {"torn_checkpoint", "checkpoint"},
                                                    {"bitflip_checkpoint", "checkpoint"},
+                                                   {"drop_connection"},
                                                    {"comm_error", "reduce", "CODE", 1, 1'000'000}}};
 constexpr std::int32_t most_times = 1'000'000;
-constexpr std::array<std::string_view, 1> faults_of_the_design{"drop_connection"};
 constexpr std::array<std::string_view, 7> keys{"fault", "rank", "step", "phase", "attempt", "times", "value"};
 
 const KnownFault* known(std::string_view name) {
@@ -120,11 +120,6 @@ class Parser {
   Result<Done> fault(std::string_view value) {
     const std::size_t equals = value.find('=');
     const std::string_view name = value.substr(0, equals);
-    if (is_in(faults_of_the_design, name)) {
-      return Failure{FaultKind::not_in_this_version,
-                     "the fault `" + std::string(name) + "` cannot be planted in this version",
-                     "--inject \"" + std::string(text_) + "\"", "faults of this version: " + names_of_faults()};
-    }
     if (known(name) == nullptr) {
       return wrong(text_, "unknown fault `" + std::string(name) + "`", "faults: " + names_of_faults());
     }

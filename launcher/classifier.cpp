@@ -242,6 +242,25 @@ std::optional<Verdict> was_stopped(const Evidence& evidence) {
   return verdict;
 }
 
+std::optional<Verdict> connection_was_lost(const Evidence& evidence) {
+  const Ranks culprits = ranks_where(evidence, [](const RankFacts& rank) { return rank.connection_lost.has_value(); });
+  if (culprits.empty()) return std::nullopt;
+  Verdict verdict = verdict_about(evidence, FaultKind::communication_failure, 0.9, culprits,
+                                  earliest(culprits, [](const RankFacts& rank) { return rank.keeper_lost_at; }));
+  for (const RankFacts* rank : culprits) {
+    verdict.evidence.push_back(
+        {fmt::format("keeper/rank-{}", rank->rank.value),
+         fmt::format("the connection to the keeper of rank {} (pid {}) broke while the keeper lived: {}; it killed its "
+                     "rank and connected again",
+                     rank->rank.value, rank->keeper_pid, *rank->connection_lost)});
+    verdict.evidence.push_back(what_it_was_doing(*rank, evidence.now));
+  }
+  verdict.rejected.push_back({FaultKind::keeper_lost, "the keeper connected again, so it lives"});
+  verdict.rejected.push_back(
+      {FaultKind::rank_killed, "the rank lived until its keeper ended it for want of the connection"});
+  return verdict;
+}
+
 std::optional<Verdict> keeper_was_lost(const Evidence& evidence) {
   const auto silent = [&](const RankFacts& rank) {
     return std::any_of(evidence.alarms.begin(), evidence.alarms.end(), [&](const Alarm& alarm) {
@@ -392,9 +411,13 @@ std::optional<Verdict> communication_failed(const Evidence& evidence) {
 
 // A dead rank cannot make its peers' signatures differ, while a wrong call can make a rank crash: so the difference
 // comes first.
-constexpr std::array<Rule, 12> rules{
-    killed_for_memory, called_something_else, said_so_itself,  crashed,         launch_failed, was_killed,
-    left_by_itself,    was_stopped,           engine_was_lost, keeper_was_lost, is_stuck,      communication_failed};
+constexpr std::array<Rule, 13> rules{killed_for_memory,   called_something_else,
+                                     said_so_itself,      crashed,
+                                     launch_failed,       was_killed,
+                                     left_by_itself,      was_stopped,
+                                     engine_was_lost,     connection_was_lost,
+                                     keeper_was_lost,     is_stuck,
+                                     communication_failed};
 
 }  // namespace
 

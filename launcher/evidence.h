@@ -31,7 +31,8 @@ struct RankFacts {
   TimePoint exit_at;
   std::optional<std::string> keeper_lost;  // why its keeper is believed lost
   TimePoint keeper_lost_at;
-  std::int64_t trainable = 0;  // parameters, as reported at the start
+  std::optional<std::string> connection_lost;  // why; its keeper lived, killed the rank and connected again
+  std::int64_t trainable = 0;                  // parameters, as reported at the start
 };
 
 struct EngineFacts {

@@ -52,6 +52,7 @@ ResumeChoice newest_state(Files& files, const ProcessSpec& spec, const std::vect
         return choice;
       }
       choice.has_foreign = choice.has_foreign || verified;
+      if (!verified) choice.damage.push_back(verified.error());
       pass_over(verified ? "it belongs to another run" : verified.error().what);
     }
   }

@@ -16,6 +16,7 @@ struct ResumeChoice {
   std::string resume_from;                 // ProcessSpec::resume_from
   TrainerState state{};                    // step 0 when there is nothing to resume from
   std::vector<std::string> passed_over{};  // damaged checkpoints and why: for the user
+  std::vector<Failure> damage{};           // checkpoint_corrupt: of those whose files are wrong
   bool has_foreign = false;                // some of them are whole, but of another run
 };
 

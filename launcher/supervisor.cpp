@@ -311,7 +311,8 @@ RunStatus Supervisor::status() const {
     }
     const bool alarmed =
         std::any_of(run.alarms.begin(), run.alarms.end(), [&](const Alarm& alarm) { return alarm.rank == rank.rank; });
-    line.healthy = !alarmed && !rank.failure && !rank.keeper_lost && (!rank.exit || rank.finished.has_value());
+    line.healthy = !alarmed && !rank.failure && !rank.keeper_lost && !rank.connection_lost &&
+                   (!rank.exit || rank.finished.has_value());
     status.ranks.push_back(std::move(line));
   }
   return status;

@@ -44,6 +44,7 @@ struct KeeperConnected {
   Rank rank;
   std::string node;
   std::int32_t keeper_pid;
+  bool came_back = false;  // after KeeperLost: only the connection was lost; it has killed its rank
 };
 struct KeeperLost {
   Attempt attempt;

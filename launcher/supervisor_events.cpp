@@ -8,6 +8,10 @@ namespace {
 // A difference between ranks is believed when it is still there after a few pulses of both.
 constexpr Duration mismatch_confirmed_after = std::chrono::milliseconds(250);
 
+bool is_within(const std::string& path, const std::string& directory) {
+  return path == directory || path.starts_with(directory + "/");
+}
+
 }  // namespace
 
 using supervising::State;
@@ -28,7 +32,10 @@ void Supervisor::Impl::take(const KeeperConnected& event, TimePoint now) {
   rank->connected = true;
   rank->node = event.node;
   rank->keeper_pid = event.keeper_pid;
-  watchdog.keeper_connected(event.rank, now);
+  if (event.came_back)
+    rank->connection_lost = std::exchange(rank->keeper_lost, std::nullopt).value_or("it broke");
+  else
+    watchdog.keeper_connected(event.rank, now);
   if (state == State::tearing_down && stage == Teardown::killing) emit(KillRanks{attempt});
   if (state == State::running && signals > 0) emit(StopRanks{attempt});
 }
@@ -76,7 +83,7 @@ void Supervisor::Impl::take(const RankExited& event, TimePoint now) {
   watchdog.gone(event.rank);
   if (state != State::running) return;
   const ExitStatus& status = event.evidence.status;
-  if (event.evidence.killed_by_keeper && !rank->finished && !rank->keeper_lost) {
+  if (event.evidence.killed_by_keeper && !rank->finished && !rank->keeper_lost && !rank->connection_lost) {
     // Nobody here had asked for it: the keeper was told to end from outside (by its engine, or by hand).
     rank->keeper_lost = "it was told to end by a signal that ftlaunch had not sent, and took its rank with it";
     rank->keeper_lost_at = now;
@@ -148,6 +155,8 @@ void Supervisor::Impl::hear(RankFacts&, const ReportEvaluation& report, TimePoin
 }
 
 void Supervisor::Impl::hear(RankFacts& rank, const ReportCheckpoint& report, TimePoint) {
+  // What was damaged under this name has been replaced by a checkpoint that its writer has read back.
+  std::erase_if(damaged, [&](const std::string& path) { return is_within(path, report.directory); });
   emit(PublishEvent{"checkpoint", fmt::format("step {} in {}", report.step, report.directory), rank.rank.value});
 }
 

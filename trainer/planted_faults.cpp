@@ -1,5 +1,6 @@
 #include "trainer/planted_faults.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -15,6 +16,8 @@
 namespace ftl {
 namespace {
 
+constexpr Duration sign_of_life_every = std::chrono::milliseconds(100);
+
 // The phase at which a fault fires when the user names none.
 Phase natural_phase(const FaultSpec& fault) {
   if (auto phase = phase_named(fault.phase)) return *phase;
@@ -24,7 +27,7 @@ Phase natural_phase(const FaultSpec& fault) {
 
 bool fires_in_place(const FaultSpec& fault) {
   return fault.fault == "sigkill" || fault.fault == "segv" || fault.fault == "exit" || fault.fault == "sigstop" ||
-         fault.fault == "oom" || fault.fault == "hang_before_collective";
+         fault.fault == "oom" || fault.fault == "hang_before_collective" || fault.fault == "drop_connection";
 }
 
 // A storage on which nothing can be written any more.
@@ -96,7 +99,12 @@ void PlantedFaults::slow_down(FaultSpec& fault, std::int64_t computing_step) {
     --fault.times;
   else
     announce(fault, computing_step);
-  context_.clock.sleep_until(context_.clock.now() + std::chrono::milliseconds(fault.value));
+  // With signs of life, as work has them: slow is not stuck, however slow.
+  const TimePoint until = context_.clock.now() + std::chrono::milliseconds(fault.value);
+  while (context_.clock.now() < until) {
+    context_.clock.sleep_until(std::min(until, context_.clock.now() + sign_of_life_every));
+    context_.recorder.heartbeat(context_.clock.now());
+  }
 }
 
 void PlantedFaults::fire(FaultSpec& fault, std::int64_t computing_step) {
@@ -108,8 +116,9 @@ void PlantedFaults::fire(FaultSpec& fault, std::int64_t computing_step) {
   }
   if (fault.fault == "exit") ::_exit(static_cast<int>(fault.value));
   if (fault.fault == "oom") provoke_oom_killer(context_, computing_step);
-  if (fault.fault == "hang_before_collective") {
-    for (;;) ::pause();  // until the launcher ends it: that is what is being tested
+  if (fault.fault == "hang_before_collective" || fault.fault == "drop_connection") {
+    // Until the launcher ends it, or its keeper, which has heard of it and breaks its own connection.
+    for (;;) ::pause();
   }
 }
 

@@ -171,11 +171,8 @@ std::string from_base64(const std::string& encoded) {
 
 // ---- messages -------------------------------------------------------------------------------------------------------
 json body(const Hello& m) {
-  return {{"type", "hello"},
-          {"attempt", m.attempt.value},
-          {"rank", m.rank.value},
-          {"node", m.node},
-          {"keeper_pid", m.keeper_pid}};
+  return {{"type", "hello"}, {"attempt", m.attempt.value}, {"rank", m.rank.value},
+          {"node", m.node},  {"keeper_pid", m.keeper_pid}, {"came_back", m.came_back}};
 }
 json body(const RankUp& m) { return {{"type", "rank_up"}, {"pid", m.pid}}; }
 json body(const ReportLine& m) { return {{"type", "report"}, {"line", m.line.substr(0, report_line_limit)}}; }
@@ -238,7 +235,8 @@ KeeperMessage message_from(const json& object) {
   const std::string type = text(object, "type", 32);
   if (type == "hello") {
     return Hello{Attempt{number<std::int32_t>(object, "attempt", 1)}, Rank{number<std::int32_t>(object, "rank", 0)},
-                 text(object, "node", 256), number<std::int32_t>(object, "keeper_pid", 1)};
+                 text(object, "node", 256), number<std::int32_t>(object, "keeper_pid", 1),
+                 boolean(object, "came_back")};
   }
   if (type == "rank_up") return RankUp{number<std::int32_t>(object, "pid", 1)};
   if (type == "report") return ReportLine{text(object, "line", 3 * report_line_limit)};

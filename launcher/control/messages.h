@@ -21,7 +21,8 @@ struct Hello {
   Rank rank;
   std::string node;
   std::int32_t keeper_pid = 0;
-};  // the first message
+  bool came_back = false;  // its connection had broken: it has killed its rank and delivers the evidence
+};                         // the first message
 struct RankUp {
   std::int32_t pid = 0;
 };

@@ -155,7 +155,11 @@ bool ControlServer::Impl::Connection::take_first_message(const std::string& payl
   if (hello->attempt != impl->options.attempt || hello->rank.value >= impl->options.world.value) {
     return close("it is of another attempt or world"), false;
   }
-  if (impl->keepers.contains(hello->rank)) return close("its rank is already connected"), false;
+  if (const auto known = impl->keepers.find(hello->rank); known != impl->keepers.end()) {
+    if (!hello->came_back) return close("its rank is already connected"), false;
+    const auto broken = known->second;  // closing takes it out of the map
+    broken->close("its keeper connected again");
+  }
   deadline.cancel();
   rank = hello->rank;
   impl->keepers[hello->rank] = shared_from_this();

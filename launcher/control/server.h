@@ -31,8 +31,9 @@ struct ControlSink {
 };
 
 // A peer that does not authenticate within 2 s, sends a wrong MAC, a malformed or a too long frame, or names a rank
-// that is not of this world or already connected, is dropped. At most world + 8 peers that are not keepers yet are
-// connected at a time: when one more comes, the one that has proved nothing for the longest time makes room for it.
+// that is not of this world or already connected, is dropped; a keeper that came back replaces its old self. At most
+// world + 8 peers that are not keepers yet are connected at a time: when one more comes, the one that has proved
+// nothing for the longest time makes room for it.
 class ControlServer {
  public:
   // io must outlive the server. Failure: launch_failed, when nothing can be bound.

@@ -170,7 +170,7 @@ Result<std::unique_ptr<AttemptProcesses>> AttemptProcesses::start(asio::io_conte
   control.connected = [weak](const Hello& hello) {
     if (const auto self = weak.lock()) {
       self->keeper_heard = true;
-      self->sink.event(KeeperConnected{self->attempt, hello.rank, hello.node, hello.keeper_pid});
+      self->sink.event(KeeperConnected{self->attempt, hello.rank, hello.node, hello.keeper_pid, hello.came_back});
       if (self->ending) self->server->send(hello.rank, KeeperOrder::dismiss);  // too late: it missed the order to all
     }
   };

@@ -2,13 +2,16 @@
 
 #include <poll.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <deque>
+#include <utility>
 
+#include "comm/report.h"
 #include "launcher/engines/process_table.h"
 #include "launcher/keeper/line_splitter.h"
 #include "launcher/keeper/oom_evidence.h"
@@ -23,6 +26,8 @@ constexpr std::size_t pulse_backlog =
     64 * 1024;  // with more than this unsent, the launcher is not keeping up: a pulse would be stale
 constexpr std::size_t log_backlog = 512 * 1024;          // log lines are dropped and counted
 constexpr std::size_t report_backlog = 8 * 1024 * 1024;  // weeks of steps; beyond it the rank does not report but flood
+constexpr Duration come_back_within = std::chrono::seconds(2);
+constexpr Duration news_within = std::chrono::seconds(1);
 constexpr std::size_t pulse_entries = 8;
 constexpr std::size_t drain_limit = 4 * 1024 * 1024;
 
@@ -38,6 +43,7 @@ class Keeper {
   void on_signals();
   void on_orders();
   void on_connection_lost();
+  void break_connection();
   void forward_reports(std::size_t limit);
   void forward_logs(Descriptor& pipe, LineSplitter& splitter, std::size_t limit);
   void take_log(LineSplitter::Line line);
@@ -62,6 +68,7 @@ class Keeper {
   std::optional<TimePoint> leave_at_;
   bool evidence_sent_ = false;
   bool connected_ = true;
+  bool came_back_ = false;
   bool dismissed_ = false;
 };
 
@@ -77,6 +84,16 @@ void read_pipe(Descriptor& pipe, std::size_t limit, Take take) {
     take(std::string_view(bytes.data(), static_cast<std::size_t>(got)));
     total += static_cast<std::size_t>(got);
   }
+}
+
+// A rank has no connection of its own to the launcher: when it announces this fault, its keeper carries it out.
+bool is_drop_of_connection(const std::string& report_line) {
+  if (report_line.find("drop_connection") == std::string::npos) return false;
+  const auto report = decode_report(report_line);
+  const auto* fired = report ? std::get_if<ReportFaultFired>(&*report) : nullptr;
+  if (fired == nullptr) return false;
+  const auto fault = parse_fault(fired->spec);
+  return fault && fault->fault == "drop_connection";
 }
 
 int Keeper::run() {
@@ -164,9 +181,29 @@ void Keeper::on_orders() {
   }
 }
 
+// The rank goes in any case. A launcher that is still there then hears that only the connection was lost; one try is
+// enough to tell, and a keeper that cannot come back counts as lost.
 void Keeper::on_connection_lost() {
   connected_ = false;
-  if (rank_lives()) rank_->kill();
+  if (!rank_lives()) return;
+  rank_->kill();
+  if (std::exchange(came_back_, true)) return;
+  auto link = ControlLink::connect(options_.control, options_.secret, clock_, come_back_within);
+  if (!link) return;
+  link_ = std::move(*link);
+  connected_ = true;
+  link_.send(
+      Hello{options_.spec.attempt, options_.rank, options_.node, static_cast<std::int32_t>(::getpid()), came_back_});
+}
+
+// The planted fault. The news of it goes out first, or it would be planted in the next attempt again.
+void Keeper::break_connection() {
+  const TimePoint deadline = clock_.now() + news_within;
+  while (link_.flush() && link_.pending_bytes() > 0 && clock_.now() < deadline) {
+    pollfd writable{link_.descriptor(), POLLOUT, 0};
+    ::poll(&writable, 1, 10);
+  }
+  ::shutdown(link_.descriptor(), SHUT_RDWR);
 }
 
 void Keeper::forward_reports(std::size_t limit) {
@@ -175,6 +212,7 @@ void Keeper::forward_reports(std::size_t limit) {
       return take_log({"ftkeeper: a report was dropped: " + line.text.substr(0, 120), true});
     }
     if (connected_) link_.send(ReportLine{line.text});
+    if (connected_ && is_drop_of_connection(line.text)) break_connection();
   };
   read_pipe(rank_->report, limit, [&](std::string_view bytes) {
     for (const auto& line : reports_.feed(bytes)) forward(line);

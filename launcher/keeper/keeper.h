@@ -15,6 +15,7 @@ struct KeeperOptions {
   Rank rank;
   std::string node;                       // as verdicts name it: "local-1", or the host
   std::vector<std::string> rank_command;  // complete
+  std::string control, secret;            // the launcher's address and the run's secret: to connect once more
 };
 
 // Returns the exit code of the keeper: 0 when it was dismissed, 1 when it was ended otherwise. Call from a process of

@@ -101,7 +101,8 @@ int main(int argc, char** argv) {
     return refuse("rank " + std::to_string(*arguments->rank) + " is not within a world of " +
                   std::to_string(spec->world.value));
   }
-  ftl::KeeperOptions options{*spec, ftl::Rank{*arguments->rank}, arguments->node, arguments->command};
+  ftl::KeeperOptions options{
+      *spec, ftl::Rank{*arguments->rank}, arguments->node, arguments->command, arguments->control, secret};
   if (options.node.empty()) options.node = node_of(*spec, *arguments->rank);
   options.rank_command.insert(options.rank_command.end(), {"--rank", std::to_string(*arguments->rank)});
   ftl::SystemClock clock;

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -190,6 +191,7 @@ class ResumeChooser {
   Result<std::string> operator()(const StartAttempt& attempt) {
     const ResumeChoice choice = first_ ? *std::exchange(first_, std::nullopt) : choose(attempt.pass_over);
     for (const std::string& note : choice.passed_over) progress_.always_say(note);
+    for (const Failure& damage : choice.damage) record(damage, choice, attempt.attempt);
     if (!choice.resume_from.empty()) {
       progress_.say(fmt::format("resuming from step {} ({})", choice.state.step, choice.resume_from));
     } else if (!choice.passed_over.empty()) {
@@ -201,6 +203,26 @@ class ResumeChooser {
   }
 
  private:
+  // Found by the launcher itself, before any rank could stumble over it. Once for each place.
+  void record(const Failure& damage, const ResumeChoice& choice, Attempt next) {
+    if (damage.kind != FaultKind::checkpoint_corrupt || !recorded_.insert(damage.where).second) return;
+    Verdict verdict;
+    verdict.kind = damage.kind;
+    verdict.confidence = 0.95;
+    verdict.step = choice.state.step;
+    verdict.attempt = next.value - 1;  // it was left by an earlier one, and does not tell how the next one ends
+    verdict.action = RecoveryAction::previous_checkpoint;
+    verdict.evidence.push_back({"checkpoint", damage.what + " (" + damage.where + ")"});
+    verdict.evidence.push_back(
+        {"ftlaunch", choice.resume_from.empty()
+                         ? "no other state is left: the run begins anew"
+                         : fmt::format("the run goes on from step {} ({})", choice.state.step, choice.resume_from)});
+    verdict.time = utc_now();
+    const Result<std::string> name = directory_.write_verdict(verdict);
+    if (!name) progress_.always_say(describe(name.error()));
+    progress_.on_verdict(verdict);
+  }
+
   ResumeChoice choose(const std::vector<std::string>& damaged) {
     ResumeChoice choice = newest_state(files_, spec_, damaged);
     if (named_ && choice.state.step <= named_->state.step && !is_damaged(named_->resume_from, damaged))
@@ -212,6 +234,7 @@ class ResumeChooser {
   ProcessSpec spec_;
   std::optional<ResumeChoice> named_;
   std::optional<ResumeChoice> first_;  // judged before the start, not yet used
+  std::set<std::string> recorded_;     // places of damage that have a verdict
   RunDirectory& directory_;
   Progress& progress_;
 };

@@ -58,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"fault=", FaultKind::usage_error, "no value"},
                     Refused{"rank=1", FaultKind::usage_error, "sigkill, oom, segv, exit"},
                     Refused{"fault=gremlin", FaultKind::usage_error, "mismatch_collective, slow, nan_loss"},
-                    Refused{"fault=drop_connection", FaultKind::not_in_this_version, "sigkill"},
+                    Refused{"fault=drop_connection=1", FaultKind::usage_error, "takes no value"},
                     Refused{"fault=slow", FaultKind::usage_error, "fault=slow=MS"},
                     Refused{"fault=slow=0", FaultKind::usage_error, "1 to 600000"},
                     Refused{"fault=comm_error", FaultKind::usage_error, "fault=comm_error=CODE"},

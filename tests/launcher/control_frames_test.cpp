@@ -193,8 +193,8 @@ TEST(Messages, OutOfRangeValuesAreRefused) {
        {R"({})", R"([])", R"({"type":7})", R"({"type":"nonsense"})", R"({"type":"rank_up"})",
         R"({"type":"rank_up","pid":0})", R"({"type":"rank_up","pid":1.5})", R"({"type":"rank_up","pid":99999999999})",
         R"({"type":"rank_up","pid":18446744073709551615})",
-        R"({"type":"hello","attempt":0,"rank":0,"node":"n","keeper_pid":1})",
-        R"({"type":"hello","attempt":1,"rank":-1,"node":"n","keeper_pid":1})",
+        R"({"type":"hello","attempt":0,"rank":0,"node":"n","keeper_pid":1,"came_back":false})",
+        R"({"type":"hello","attempt":1,"rank":-1,"node":"n","keeper_pid":1,"came_back":false})",
         R"({"type":"log","lines":["a",1],"dropped":0})", R"({"type":"log","lines":[],"dropped":-1})",
         R"({"type":"ring_file","bytes":"abc"})", R"({"type":"ring_file","bytes":"!!!!"})"}) {
     EXPECT_FALSE(decode_keeper_message(text)) << text;

@@ -52,8 +52,8 @@ class Server : public ::testing::Test {
     connecting.join();
     return std::move(*link);
   }
-  bool hello(ControlLink& link, Attempt attempt, Rank rank) {
-    link.send(Hello{attempt, rank, "local-0", 77});
+  bool hello(ControlLink& link, Attempt attempt, Rank rank, bool came_back = false) {
+    link.send(Hello{attempt, rank, "local-0", 77, came_back});
     return static_cast<bool>(link.flush());
   }
 
@@ -99,6 +99,18 @@ TEST_F(Server, DropsKeepersOfAnotherAttemptWorldOrATakenRank) {
   ASSERT_TRUE(hello(*twin, Attempt{2}, Rank{1}));
   EXPECT_TRUE(run_until([&] { return server->refused() == 3; }));
   EXPECT_EQ(connected, std::vector<Rank>{Rank{1}});
+}
+
+TEST_F(Server, LetsAKeeperThatCameBackReplaceItsBrokenConnection) {
+  auto broken = peer("secret"), again = peer("secret");
+  ASSERT_TRUE(broken && again);
+  ASSERT_TRUE(hello(*broken, Attempt{2}, Rank{1}));
+  ASSERT_TRUE(run_until([&] { return server->connected() == 1; }));
+  ASSERT_TRUE(hello(*again, Attempt{2}, Rank{1}, true));
+  EXPECT_TRUE(run_until([&] { return connected.size() == 2; }));
+  EXPECT_EQ(closed, 1);
+  EXPECT_EQ(server->connected(), 1u);
+  EXPECT_EQ(server->refused(), 0u);
 }
 
 TEST_F(Server, AKeeperReceivesOrdersAndItsEndIsToldOnce) {

@@ -282,6 +282,13 @@ Deed SupervisedWorld::loses_its_keeper() {
     world.tell(KeeperLost{world.attempt_, rank, "end of file"});
   };
 }
+Deed SupervisedWorld::loses_its_connection() {
+  return [](SupervisedWorld& world, Rank rank) {
+    world.tell(KeeperLost{world.attempt_, rank, "end of file"});
+    world.tell(KeeperConnected{world.attempt_, rank, "local-0", 4100 + rank.value, true});
+    world.end(rank.value, {true, SIGKILL, false}, true);
+  };
+}
 Deed SupervisedWorld::keeper_is_stopped() {
   return [](SupervisedWorld& world, Rank rank) {
     world.ranks_[static_cast<std::size_t>(rank.value)].keeper_silent = true;

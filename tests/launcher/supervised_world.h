@@ -39,7 +39,8 @@ class SupervisedWorld {
   static Deed reports(FaultKind kind, const std::string& what, const std::string& where = "");
   static Deed everyone_reports(FaultKind kind, const std::string& what);
   static Deed loses_its_keeper();
-  static Deed becomes_slow();  // from this step on, until the end of the attempt
+  static Deed becomes_slow();          // from this step on, until the end of the attempt
+  static Deed loses_its_connection();  // the keeper lives, kills its rank and comes back
   static Deed keeper_is_stopped();
   static Deed engine_is_killed();
   static Deed cannot_be_ended();  // it hangs, and no signal reaches it any more

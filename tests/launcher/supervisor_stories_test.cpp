@@ -128,6 +128,8 @@ const std::vector<Story>& stories() {
        A::retry,
        0,
        {2}},
+      {"ConnectionDropped", 4, 1, World::loses_its_connection(), K::communication_failure, A::retry, 0, {1}},
+      {"TheOnlyConnectionDropped", 1, 0, World::loses_its_connection(), K::communication_failure, A::retry, 0, {0}},
       {"KeeperKilled", 4, 1, World::loses_its_keeper(), K::keeper_lost, A::retry, 0, {1}},
       {"KeeperStopped", 4, 1, World::keeper_is_stopped(), K::keeper_lost, A::retry, 0, {1}},
       {"EngineKilled", 4, 0, World::engine_is_killed(), K::engine_lost, A::retry, 0, {-1}},
@@ -320,6 +322,19 @@ TEST(SupervisorStories, ADamagedCheckpointIsPassedOver) {
   World world(2);
   world.plan(6, 1, World::reports(K::checkpoint_corrupt, "checksum", "checkpoints/step-4")).run_until_finished();
   EXPECT_THAT(world.attempts()[1].pass_over, ::testing::ElementsAre("checkpoints/step-4"));
+}
+
+TEST(SupervisorStories, ADamagedCheckpointThatIsWrittenAnewIsNotPassedOverAnyMore) {
+  World world(2);
+  world.plan(6, 1, World::reports(K::checkpoint_corrupt, "checksum", "checkpoints/step-4/optimizer.safetensors"));
+  world.plan(8, 1, [](World& it, Rank rank) {
+    it.tell(RankReported{it.attempt(), rank, ReportCheckpoint{4, "checkpoints/step-4", 0.1}});
+    World::is_killed_by(SIGKILL)(it, rank);
+  });
+  world.run_until_finished();
+  ASSERT_EQ(world.attempts().size(), 3u);
+  EXPECT_EQ(world.attempts()[1].pass_over.size(), 1u);
+  EXPECT_TRUE(world.attempts()[2].pass_over.empty());
 }
 
 TEST(SupervisorStories, OneSignalStopsAfterTheStep) {

@@ -59,6 +59,7 @@ const std::vector<Row>& table() {
        .verdict = {"checkpoint_corrupt", "A.6.1", "C.2.1", -1, "previous_checkpoint"},
        .last_step = 12,
        .by_writer = true},
+      {"drop_connection", {"communication_failure", "A.9", "A.3.2", -1, "retry"}, 0, true},
       {"comm_error=17", {"communication_failure", "A.9", "A.3.2", -1, "retry"}},
   };
   return rows;

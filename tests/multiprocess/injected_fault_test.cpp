@@ -56,6 +56,9 @@ INSTANTIATE_TEST_SUITE_P(NamedByTheRank, InjectedFault,
                          ::testing::Values(Planted{"comm_error",
                                                    "fault=comm_error=17,rank=1,step=5",
                                                    {"communication_failure", "A.9", "A.3.2", 1, "retry"}},
+                                           Planted{"drop_connection",
+                                                   "fault=drop_connection,rank=1,step=5",
+                                                   {"communication_failure", "A.9", "A.3.2", 1, "retry"}},
                                            Planted{"disk_full",
                                                    "fault=disk_full,rank=0,step=4",
                                                    {"storage_full", "A.11", "A.2.3", 0, "retry"}},
@@ -103,6 +106,15 @@ TEST(ASlowRank, IsNamedOnceAndTheRunGoesOn) {
   expect_verdict(site.verdicts()[0], {"straggler", "D.2", "A.3.3", 1, "observe"});
   EXPECT_EQ(site.verdicts()[0].value("attempt", 0), 1);
   EXPECT_FALSE(fs::exists(site.output() / "logs" / "attempt-2")) << "a second attempt was started";
+  expect_undisturbed_result(site, result);
+}
+
+// Longer than a rank may be without a sign of life.
+TEST(ASlowRank, IsNotStuckHoweverSlow) {
+  FTL_REQUIRE_MPIRUN();
+  RunSite site;
+  const CommandResult result = site.run({"--nodes", "2", "--inject", "fault=slow=4000,rank=1,step=3,times=1"});
+  EXPECT_TRUE(site.verdicts().empty()) << site.verdicts()[0].dump(2);
   expect_undisturbed_result(site, result);
 }
 

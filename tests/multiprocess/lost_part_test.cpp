@@ -1,5 +1,10 @@
 // kill -9 of what is not a rank: the launcher, a keeper, mpirun. No process of the run is left after five seconds, and
 // the run comes to the same bytes, by itself or by the same command.
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <charconv>
 #include <csignal>
 #include <thread>
 
@@ -104,6 +109,50 @@ INSTANTIATE_TEST_SUITE_P(
         Part{"keeper_of_the_only_rank", "ftkeeper", 0, {"keeper_lost", "A.11", "E", 0, "retry"}, {}},
         Part{"mpirun", "mpirun", -1, {"engine_lost", "A.11", "E", -1, "retry"}, {"--nodes", "2"}}),
     [](const auto& one) { return one.param.name; });
+
+// Ends the network connections of another process, as a router does that forgets them: the process itself is untouched.
+// Nullopt: this system does not let a process take hold of another's sockets.
+std::optional<int> break_connections_of(pid_t pid) {
+  const int handle = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (handle < 0) return std::nullopt;
+  int broken = 0;
+  bool allowed = true;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry("/proc/" + std::to_string(pid) + "/fd", error), end;
+       !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    int number = -1;
+    std::from_chars(name.data(), name.data() + name.size(), number);
+    const int socket = static_cast<int>(::syscall(SYS_pidfd_getfd, handle, number, 0));
+    if (socket < 0 && (errno == EPERM || errno == ENOSYS)) allowed = false;
+    if (socket < 0) continue;
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    const bool network =
+        ::getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && (domain == AF_INET || domain == AF_INET6);
+    if (network && ::shutdown(socket, SHUT_RDWR) == 0) ++broken;
+    ::close(socket);
+  }
+  ::close(handle);
+  return allowed ? std::optional(broken) : std::nullopt;
+}
+
+TEST(ADroppedConnection, OfAKeeperThatLivesIsToldFromALostKeeper) {
+  FTL_REQUIRE_MPIRUN();
+  undisturbed_adapter();
+  RunSite site;
+  Command command = site.start({"--nodes", "2"});
+  ASSERT_TRUE(site.wait_for_step(1)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
+  const std::optional<pid_t> keeper = site.process_of("ftkeeper", 1);
+  ASSERT_TRUE(keeper) << describe(site.processes());
+  const std::optional<int> broken = break_connections_of(*keeper);
+  const CommandResult result = command.wait();
+  if (!broken) GTEST_SKIP() << "pidfd_getfd is not permitted here: no connection can be broken from outside";
+  EXPECT_GE(*broken, 1);
+  ASSERT_EQ(site.verdicts().size(), 1U) << ::testing::PrintToString(result);
+  expect_verdict(site.verdicts()[0], {"communication_failure", "A.9", "A.3.2", 1, "retry"});
+  expect_undisturbed_result(site, result);
+}
 
 }  // namespace
 }  // namespace ftl
