@@ -24,6 +24,7 @@ constexpr Verb verb_table[] = {
     {"generate", "continue a prompt with a model and an adapter", run_generate},
     {"tokenize", "token ids of texts (JSON lines)", run_tokenize},
     {"logits", "logits of token ids (JSON lines)", run_logits},
+    {"bench", "speed, memory and arithmetic of whole steps on this machine", run_bench},
     {"clean", "remove what dead runs left in node-local memory", run_clean},
     {"inspect", "what a checkpoint is", nullptr},
     {"diagnose", "post-mortem of logs", nullptr},
@@ -39,7 +40,6 @@ constexpr Verb verb_table[] = {
     {"chaos", "faults on a running job", nullptr},
     {"doctor", "this machine", nullptr},
     {"import-config", "configurations of other tools", nullptr},
-    {"bench", "speed of whole steps", nullptr},
 };
 
 void print_help() {

@@ -20,6 +20,7 @@ struct Verb {
 };
 std::span<const Verb> verbs();
 
+int run_bench(const Arguments& arguments);
 int run_check(const Arguments& arguments);
 int run_explain(const Arguments& arguments);
 int run_generate(const Arguments& arguments);
