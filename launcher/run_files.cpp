@@ -25,6 +25,15 @@ ssize_t read_again(int file, char* into, std::size_t count) {
   return got;
 }
 
+// The name is in the directory: without this a machine that stops may have the bytes, and no name for them.
+Result<Done> sync_directory_of(const std::string& path) {
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  const Descriptor directory(::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some file systems cannot sync a directory, and say so with EINVAL: they have nothing to sync.
+  if (!directory || (::fsync(directory.get()) != 0 && errno != EINVAL)) return storage_failure(parent, errno);
+  return Done{};
+}
+
 }  // namespace
 
 Failure storage_failure(const std::string& path, int error) {
@@ -58,8 +67,12 @@ Result<Done> replace_file(const std::string& path, std::string_view text, bool s
       return written;
     }
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return storage_failure(path, errno);
-  return Done{};
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary.c_str());
+    return storage_failure(path, error);
+  }
+  return sync ? sync_directory_of(path) : Result<Done>(Done{});
 }
 
 Result<Done> make_directories(const std::string& path) {

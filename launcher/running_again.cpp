@@ -31,7 +31,7 @@ StartDecision after_verdict(const PreviousRun& previous, const NewRun& now) {
   std::vector<std::string> changed{"run.json, which is missing"};
   if (previous.config) changed = differences(*previous.config, now.config);
   std::erase_if(changed, [](const std::string& line) { return line.starts_with("resume_from_checkpoint"); });
-  if (previous.platform != now.platform) changed.push_back("the binary, BLAS or instruction set");
+  if (previous.platform != now.platform) changed.push_back("the binary or instruction set");
   if (previous.injected != now.injected) changed.push_back("the faults planted by --inject");
   // What preflight judges (a file that a rank no longer found, say) it has just judged anew.
   const Stage stage = info(*previous.last_verdict).stage;

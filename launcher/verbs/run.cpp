@@ -171,7 +171,7 @@ class ResumeChooser {
       : spec_(std::move(spec)), named_(std::move(named)), directory_(directory), progress_(progress) {}
 
   // Before anything is started. run_identity_changed when there are checkpoints, but only another run's: they are not
-  // written over. platform_changed when the newest state was made by another binary, BLAS or instruction set.
+  // written over. platform_changed when the newest state was made by another binary or instruction set.
   Result<Done> judge_first(const NewRun& now) {
     first_ = named_ ? *named_ : choose({});
     if (first_->resume_from.empty()) {
