@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "comm/exact_sum.h"
+#include "kernels/thread_pool.h"
 #include "trainer/model/llama_weights.h"
 
 namespace ftl {
@@ -50,22 +51,29 @@ std::int64_t trainable_of(const RunInputs& inputs) {
 }
 
 // Contents of data, tokenizer and weights, and the model's architecture. Weights are hashed tensor by tensor, so the
-// same model in other shards is the same; every byte, every time: the check of shapes has just read them, so this runs
-// at the speed of memory, and no date of a file is trusted.
-std::string hash_of_inputs(const RunInputs& inputs) {
+// same model in other shards is the same; every byte, every time, for no date of a file is trusted. What is not in the
+// page cache yet is read here, at the speed of the disk, and then there for the ranks.
+Result<std::string> hash_of_inputs(const RunInputs& inputs, int threads) {
   const ModelConfig& model = inputs.model_config;
   std::string text =
       fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", inputs.examples.content_hash, model.family, model.vocabulary,
                   model.width, model.ffn_width, model.layers, model.heads, model.kv_heads, model.head_dim,
                   model.rope_theta, model.rms_norm_epsilon, model.tied_embeddings);
   if (inputs.reader) {
-    for (const TensorInfo& tensor : inputs.reader->tensors()) {
-      text += fmt::format("|{}:{}:{}", tensor.name, name_of(tensor.dtype), fmt::join(tensor.shape, "x"));
+    Result<std::unique_ptr<ThreadPool>> pool = ThreadPool::start(threads);
+    if (!pool) return pool.error();
+    const std::span<const TensorInfo> tensors = inputs.reader->tensors();
+    std::vector<std::string> texts(tensors.size());
+    (*pool)->parallel_for(static_cast<std::int64_t>(tensors.size()), [&](std::int64_t index, int) {
+      const TensorInfo& tensor = tensors[static_cast<std::size_t>(index)];
+      std::string& own = texts[static_cast<std::size_t>(index)];
+      own = fmt::format("|{}:{}:{}", tensor.name, name_of(tensor.dtype), fmt::join(tensor.shape, "x"));
       if (const Result<std::span<const std::byte>> bytes = inputs.reader->bytes(tensor.name)) {
         const XXH128_hash_t hash = XXH3_128bits(bytes->data(), bytes->size());
-        text += fmt::format(":{:016x}{:016x}", hash.high64, hash.low64);
+        own += fmt::format(":{:016x}{:016x}", hash.high64, hash.low64);
       }
-    }
+    });
+    for (const std::string& own : texts) text += own;
   }
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
@@ -209,7 +217,11 @@ Survey survey_run(Files& files, Device& device, const RunConfig& config, int thr
   survey.steps = steps_of_run(config, survey.train_examples);
   survey.audit = label_audit(inputs.examples, *inputs.tokenizer, 2);
   if (survey.failures.empty()) survey.memory = rank_memory(config, inputs, config.world_size());
-  survey.inputs_hash = hash_of_inputs(inputs);
+  Result<std::string> hash = hash_of_inputs(inputs, threads);
+  if (hash)
+    survey.inputs_hash = std::move(*hash);
+  else
+    note(hash.error());
   return survey;
 }
 

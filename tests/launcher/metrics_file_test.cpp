@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -103,6 +105,54 @@ TEST_F(MetricsFileTest, KeepsEveryLineOfAFileThatNoMemoryWouldHold) {
   MetricsFile file(path);
   ASSERT_TRUE(file.restore(2, {}));
   EXPECT_EQ(lines(), "1 2");
+}
+
+// A storage that is full: files of this process may not grow beyond `bytes`.
+class FullStorage {
+ public:
+  explicit FullStorage(std::uintmax_t bytes) : before_(::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &limit_);
+    const rlimit small{bytes, limit_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &small);
+  }
+  FullStorage(const FullStorage&) = delete;
+  FullStorage& operator=(const FullStorage&) = delete;
+  ~FullStorage() {
+    ::setrlimit(RLIMIT_FSIZE, &limit_);
+    ::signal(SIGXFSZ, before_);
+  }
+
+ private:
+  sighandler_t before_;
+  rlimit limit_{};
+};
+
+TEST_F(MetricsFileTest, LinesThatAFullStorageRefusedComeInOrderOnceItHasRoom) {
+  MetricsFile file(path);
+  fill(file, 2);
+  const auto before = std::filesystem::file_size(path);
+  {
+    const FullStorage full(before + 10);  // a part of a line fits
+    EXPECT_FALSE(file.append(step(3)));
+    EXPECT_FALSE(file.append(evaluation(3)));
+    EXPECT_EQ(std::filesystem::file_size(path), before) << "a part of a line was left";
+  }
+  ASSERT_TRUE(file.append(step(4)));
+  ASSERT_TRUE(file.append(step(3)));  // known already
+  EXPECT_EQ(lines(), "1 2 3 e3 4");
+}
+
+TEST_F(MetricsFileTest, LinesThatAFullStorageRefusedAreWrittenOnceWhenARunGoesOn) {
+  MetricsFile file(path);
+  fill(file, 2);
+  {
+    const FullStorage full(std::filesystem::file_size(path) + 10);
+    EXPECT_FALSE(file.append(step(3)));
+  }
+  const std::vector<MetricsRecord> recent{step(2), step(3)};
+  ASSERT_TRUE(file.restore(3, recent));
+  ASSERT_TRUE(file.append(step(4)));
+  EXPECT_EQ(lines(), "1 2 3 4");
 }
 
 TEST_F(MetricsFileTest, ATornLineIsCutOffHoweverLongItIs) {

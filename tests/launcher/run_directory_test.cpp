@@ -12,6 +12,8 @@
 #include <limits>
 #include <thread>
 
+#include <nlohmann/json.hpp>
+
 #include "launcher/engines/process_table.h"
 #include "launcher/run_directory.h"
 #include "launcher/run_directory_state.h"
@@ -282,6 +284,25 @@ TEST_F(RunDirectoryTest, StateOfDeadRunsIsReclaimedAndThatOfLivingOnesIsNot) {
   fs::remove(path + "/run.json");
   EXPECT_THAT(reclaim_state(base, false, fs::path(resumable).filename()), IsEmpty());
   EXPECT_THAT(reclaim_state(base, false), ElementsAre(resumable)) << "the directory was emptied: nobody can use it";
+}
+
+// Containers that share /dev/shm do not see each other's processes.
+TEST_F(RunDirectoryTest, StateOfProcessesThatCannotBeSeenFromHereIsNotReclaimed) {
+  const std::string base = root + "/shm";
+  dead_process([&] { (void)claim_state_directory({base, "dead", root + "/gone"}); });
+  const std::string state = base + "/ftl-" + std::to_string(::getuid()) + "/dead", file = state + "/owner.json";
+  const nlohmann::json here = nlohmann::json::parse(std::ifstream(file));
+  const auto owned_by_one_with = [&](const char* key, const char* value) {
+    nlohmann::json owner = here;
+    owner[key] = value;
+    std::ofstream(file) << owner;
+    return reclaim_state(base, true);
+  };
+  EXPECT_THAT(owned_by_one_with("pid_namespace", "pid:[1]"), IsEmpty());
+  EXPECT_THAT(owned_by_one_with("host", "another-host"), IsEmpty());
+  ASSERT_TRUE(fs::exists(state));
+  // Of before the machine was started: dead, whoever has its pid now.
+  EXPECT_THAT(owned_by_one_with("boot", "another-boot"), ElementsAre(state));
 }
 
 TEST_F(RunDirectoryTest, StateThatIsBeingClaimedIsNotReclaimed) {

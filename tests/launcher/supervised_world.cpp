@@ -300,6 +300,10 @@ Deed SupervisedWorld::engine_is_killed() {
     world.tell(EngineExited{world.attempt_, {true, SIGKILL, false}, {}});
   };
 }
+Deed SupervisedWorld::outlives_every_signal() {
+  return
+      [](SupervisedWorld& world, Rank rank) { world.ranks_[static_cast<std::size_t>(rank.value)].unkillable = true; };
+}
 Deed SupervisedWorld::cannot_be_ended() {
   return [](SupervisedWorld& world, Rank rank) {
     SimulatedRank& it = world.ranks_[static_cast<std::size_t>(rank.value)];

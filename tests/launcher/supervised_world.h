@@ -43,7 +43,8 @@ class SupervisedWorld {
   static Deed loses_its_connection();  // the keeper lives, kills its rank and comes back
   static Deed keeper_is_stopped();
   static Deed engine_is_killed();
-  static Deed cannot_be_ended();  // it hangs, and no signal reaches it any more
+  static Deed outlives_every_signal();  // but works
+  static Deed cannot_be_ended();        // it hangs, and no signal reaches it any more
   static Deed announces(const std::string& spec, Deed then);
   // Ranks stay in their process after their work until they are killed.
   SupervisedWorld& linger_after_finishing() {

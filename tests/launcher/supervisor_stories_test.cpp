@@ -391,6 +391,19 @@ TEST(SupervisorStories, ASecondSignalDuringATeardownThatHangsEndsItToo) {
   EXPECT_EQ(world.exit_code(), 130);
 }
 
+TEST(SupervisorStories, ASignalDuringTheTeardownOfAFinalVerdictChangesNothing) {
+  for (const int signals : {1, 2}) {
+    World world(2);
+    world.plan(5, 0, World::outlives_every_signal()).plan(6, 1, World::calls_with_count(7));
+    for (int i = 0; i < 1000 && world.verdicts().empty(); ++i) world.run(0.05);
+    ASSERT_FALSE(world.finished());
+    for (int count = 1; count <= signals; ++count) world.signal(count);
+    world.run_until_finished();
+    EXPECT_EQ(world.exit_code(), 4);
+    EXPECT_EQ(world.verdicts().back().kind, K::collective_mismatch);
+  }
+}
+
 TEST(SupervisorStories, ASignalWhileARankIsStillStartingEndsTheRunAtOnce) {
   World world(2);
   world.never_begins(1).run(3);

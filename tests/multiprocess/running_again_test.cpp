@@ -81,6 +81,37 @@ TEST_F(AFinishedRun, IsMadeAnewWhenToldNeverToResume) {
   expect_undisturbed_result(site_, again);
 }
 
+// output_dir may be a directory of the user's.
+TEST_F(AFinishedRun, IsMadeAnewBesideFilesThatAreNotItsOwn) {
+  write_text(site_.output() / "notes.txt", "mine");
+  fs::create_directories(site_.output() / ".git");
+  const CommandResult again = site_.run({"--resume", "never"});
+  EXPECT_TRUE(fs::exists(site_.output() / "notes.txt"));
+  EXPECT_TRUE(fs::exists(site_.output() / ".git"));
+  EXPECT_TRUE(fs::exists(site_.output() / "previous" / "1" / "adapter" / "adapter_model.safetensors"));
+  expect_undisturbed_result(site_, again);
+}
+
+TEST_F(AFinishedRun, IsNotMadeAnewFromWhatWouldBeSetAside) {
+  write_tiny_model(site_.output() / "model");
+  site_.configure("model_name_or_path", (site_.output() / "model").string());
+  const CommandResult again = site_.run({"--resume", "never"});
+  EXPECT_EQ(again.exit_code, 2) << ::testing::PrintToString(again);
+  EXPECT_NE(again.err.find("out/model"), std::string::npos) << again.err;
+  EXPECT_FALSE(fs::exists(site_.output() / "previous")) << "something was moved";
+  expect_untouched();
+}
+
+TEST_F(AFinishedRun, GoesBackToTheStepThatIsNamedAndSetsNewerOnesAside) {
+  const CommandResult again = site_.run({"--resume", "5"});
+  EXPECT_NE(again.out.find("resuming from step 5"), std::string::npos) << again.out;
+  bool aside = false;
+  for (const auto& entry : fs::directory_iterator(site_.output() / "previous"))
+    aside = aside || fs::exists(entry.path() / "step-10" / "manifest.json");
+  EXPECT_TRUE(aside);
+  expect_undisturbed_result(site_, again);
+}
+
 TEST_F(AFinishedRun, MayChangeAFreeKey) {
   const CommandResult again = site_.run({"--set", "logging_steps=3"});
   EXPECT_EQ(again.exit_code, 0) << ::testing::PrintToString(again);
@@ -134,6 +165,23 @@ TEST_F(AnInterruptedRun, IsNotResumedByAnotherBinaryUnlessForced) {
   EXPECT_NE(refused.err.find("platform_changed"), std::string::npos) << refused.err;
   EXPECT_FALSE(fs::exists(site_.output() / "logs" / "attempt-2")) << "ranks were started";
   expect_undisturbed_result(site_, site_.run({"--resume", "force"}));
+}
+
+TEST_F(AnInterruptedRun, LosesNothingWhenGoingBackIsRefused) {
+  const auto hot_state = [&] {
+    std::vector<std::string> files = site_.left_in_state_directory();
+    std::erase_if(files, [](const std::string& file) { return file.find("/hot/") == std::string::npos; });
+    return files;
+  };
+  const std::vector<std::string> kept = hot_state();
+  ASSERT_FALSE(kept.empty());
+  site_.use_a_copy_of_the_binaries();
+  std::ofstream(site_.directory() / "copy" / "bin" / "fttrain", std::ios::app) << "another build";
+  const CommandResult refused = site_.run({"--resume", "5"});
+  EXPECT_EQ(refused.exit_code, 3) << ::testing::PrintToString(refused);
+  EXPECT_NE(refused.err.find("platform_changed"), std::string::npos) << refused.err;
+  EXPECT_EQ(hot_state(), kept);
+  EXPECT_FALSE(fs::exists(site_.output() / "previous"));
 }
 
 TEST_F(AnInterruptedRun, TakesAwayWhatItsKilledAttemptsHadHalfWritten) {
