@@ -52,6 +52,16 @@ class ConfigBuilder {
     set_named(name, where, *value);
   }
 
+  void override_with_text(const std::string& key, const std::string& text) {
+    ConfigNode node;
+    node.shape = ConfigNode::Shape::scalar;
+    node.text = text;
+    node.quoted = true;
+    node.where = fmt::format("--{}", key);
+    given_.clear();
+    set_named(key, node.where, node);
+  }
+
   // Rules between keys. Ranks get a configuration that has passed them.
   void judge_whole() {
     judge_world();
@@ -322,6 +332,7 @@ Result<ReadConfig> read_config(const ConfigSource& source, std::vector<Failure>*
   else {
     builder.read(*tree, source.path);
     for (const std::string& override_text : source.overrides) builder.override_with(override_text);
+    for (const auto& [key, value] : source.texts) builder.override_with_text(key, value);
     // A key that could not be read is not also missing.
     if (builder.failures.empty()) builder.judge_whole();
     for (Failure& failure : builder.failures) {

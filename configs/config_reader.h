@@ -12,8 +12,9 @@
 namespace ftl {
 
 struct ConfigSource {
-  std::string path;                    // the YAML file
-  std::vector<std::string> overrides;  // "key.sub=value", in order
+  std::string path;                                             // the YAML file
+  std::vector<std::string> overrides;                           // "key.sub=value", in order; values are YAML
+  std::vector<std::pair<std::string, std::string>> texts = {};  // key and value, after them; values are text as it is
 };
 
 struct ReadConfig {

@@ -65,13 +65,21 @@ ResumeChoice newest_state(Files& files, const ProcessSpec& spec, const std::vect
 
 Result<ResumeChoice> named_state(Files& files, const ProcessSpec& spec, const std::string& wanted) {
   const bool is_step = !wanted.empty() && std::ranges::all_of(wanted, [](char c) { return c >= '0' && c <= '9'; });
-  const std::string directory = is_step ? checkpoints_of(spec) + "/step-" + wanted : wanted;
+  std::string directory = wanted;
+  if (is_step) {  // 010 is step 10
+    const std::size_t leading = std::min(wanted.find_first_not_of('0'), wanted.size() - 1);
+    directory = checkpoints_of(spec) + "/step-" + wanted.substr(leading);
+  }
   if (!files.exists(directory)) {
     return Failure{FaultKind::file_not_found, "there is no checkpoint " + directory, "--resume " + wanted,
                    "`ls` of checkpoints/ shows which steps are there"};
   }
   Result<TrainerState> verified = verify_checkpoint(files, directory);
-  if (!verified) return verified.error();
+  if (!verified) {
+    return Failure{FaultKind::file_not_found, "it is no whole checkpoint: " + verified.error().what,
+                   verified.error().where.empty() ? directory : verified.error().where,
+                   "name another step of checkpoints/, or leave --resume out: the newest whole state is taken"};
+  }
   if (verified->run_identity != spec.run_identity) {
     return Failure{FaultKind::run_identity_changed,
                    "the checkpoint belongs to a run of another configuration or other data", directory, ""};

@@ -69,12 +69,18 @@ StartDecision decide_start(const std::optional<PreviousRun>& previous, const New
   if (!wanted.empty() && wanted != "auto" && wanted != "force") {
     return {StartMode::resume, "going back to " + wanted, std::nullopt};
   }
-  if (previous->state == "finished") {
+  // Without its record nobody knows what had finished: the checkpoints say whose they are.
+  if (previous->state == "finished" && previous->config && previous->lost_result.empty()) {
     return {StartMode::already_finished, fmt::format("this run is finished (step {})", previous->step), std::nullopt};
   }
   if (previous->state == "failed" && previous->last_verdict) return after_verdict(*previous, now);
+  if (previous->state == "finished" && !previous->lost_result.empty()) {
+    return {StartMode::resume, fmt::format("this run is finished, but {}: it is written again", previous->lost_result),
+            std::nullopt};
+  }
   if (!previous->missing.empty()) {
-    return {StartMode::resume, previous->missing + " of this run is missing: it counts as interrupted", std::nullopt};
+    return {StartMode::resume, previous->missing + " of this run cannot be found: it counts as interrupted",
+            std::nullopt};
   }
   return {StartMode::resume, fmt::format("resuming a run that was interrupted at step {}", previous->step),
           std::nullopt};

@@ -17,6 +17,7 @@ struct PreviousRun {
   std::string state;  // finished | failed | stopped | running (its launcher is dead) ...
   std::int64_t step = 0;
   std::string missing;              // "run.json": the run's own files that are gone; it then counts as interrupted
+  std::string lost_result;          // what is wrong with the adapter or model of a finished run; empty: it is whole
   std::optional<RunConfig> config;  // empty when run.json is gone: checkpoints say themselves whose they are
   std::string inputs_hash;
   std::string platform;

@@ -85,6 +85,11 @@ Result<TrainingOutcome> run_rank(const ProcessSpec& spec, Rank rank, FlightRecor
   // Data and weights first: no rank may sit in a collective while another one reads files.
   Result<RunInputs> inputs = load_inputs(files, *config, spec.threads_per_rank);
   if (!inputs) return inputs.error();
+  if (!spec.run_identity.empty() && spec.run_identity.find(sample_of_inputs(*inputs)) == std::string::npos) {
+    return Failure{FaultKind::run_identity_changed,
+                   "the files of data, tokenizer or model are no longer those that the run was started with",
+                   fmt::format("rank {}", rank.value), "bring them back, or start over with --resume never"};
+  }
   recorder.heartbeat(clock.now());
   Result<Llama> model = load_model(**device, *config, *inputs);
   if (!model) return model.error();

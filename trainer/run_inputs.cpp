@@ -50,15 +50,27 @@ std::int64_t trainable_of(const RunInputs& inputs) {
   return inputs.adapter_shape ? inputs.adapter_shape->parameters() : parameters_of(inputs.model_config);
 }
 
-// Contents of data, tokenizer and weights, and the model's architecture. Weights are hashed tensor by tensor, so the
-// same model in other shards is the same; every byte, every time, for no date of a file is trusted. What is not in the
-// page cache yet is read here, at the speed of the disk, and then there for the ranks.
-Result<std::string> hash_of_inputs(const RunInputs& inputs, int threads) {
+std::string hex_of(const XXH128_hash_t& hash) { return fmt::format("{:016x}{:016x}", hash.high64, hash.low64); }
+
+std::string hash_of(std::string_view text) { return hex_of(XXH3_128bits(text.data(), text.size())); }
+
+std::string description_of(const TensorInfo& tensor) {
+  return fmt::format("|{}:{}:{}:", tensor.name, name_of(tensor.dtype), fmt::join(tensor.shape, "x"));
+}
+
+// What examples and architecture are made of: all that is not weights.
+std::string text_without_weights(const RunInputs& inputs) {
   const ModelConfig& model = inputs.model_config;
-  std::string text =
-      fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", inputs.examples.content_hash, model.family, model.vocabulary,
-                  model.width, model.ffn_width, model.layers, model.heads, model.kv_heads, model.head_dim,
-                  model.rope_theta, model.rms_norm_epsilon, model.tied_embeddings);
+  return fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", inputs.examples.content_hash, model.family,
+                     model.vocabulary, model.width, model.ffn_width, model.layers, model.heads, model.kv_heads,
+                     model.head_dim, model.rope_theta, model.rms_norm_epsilon, model.tied_embeddings);
+}
+
+// Weights are hashed tensor by tensor, so the same model in other shards is the same; every byte, every time, for no
+// date of a file is trusted. What is not in the page cache yet is read here, at the speed of the disk, and then there
+// for the ranks.
+Result<std::string> hash_of_inputs(const RunInputs& inputs, int threads) {
+  std::string text = text_without_weights(inputs);
   if (inputs.reader) {
     Result<std::unique_ptr<ThreadPool>> pool = ThreadPool::start(threads);
     if (!pool) return pool.error();
@@ -67,16 +79,13 @@ Result<std::string> hash_of_inputs(const RunInputs& inputs, int threads) {
     (*pool)->parallel_for(static_cast<std::int64_t>(tensors.size()), [&](std::int64_t index, int) {
       const TensorInfo& tensor = tensors[static_cast<std::size_t>(index)];
       std::string& own = texts[static_cast<std::size_t>(index)];
-      own = fmt::format("|{}:{}:{}", tensor.name, name_of(tensor.dtype), fmt::join(tensor.shape, "x"));
-      if (const Result<std::span<const std::byte>> bytes = inputs.reader->bytes(tensor.name)) {
-        const XXH128_hash_t hash = XXH3_128bits(bytes->data(), bytes->size());
-        own += fmt::format(":{:016x}{:016x}", hash.high64, hash.low64);
-      }
+      own = description_of(tensor);
+      if (const Result<std::span<const std::byte>> bytes = inputs.reader->bytes(tensor.name))
+        own += hex_of(XXH3_128bits(bytes->data(), bytes->size()));
     });
     for (const std::string& own : texts) text += own;
   }
-  const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
-  return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
+  return sample_of_inputs(inputs) + "-" + hash_of(text);
 }
 
 void count_tokens(const ExampleSet& examples, Survey& survey) {
@@ -87,6 +96,22 @@ void count_tokens(const ExampleSet& examples, Survey& survey) {
 }
 
 }  // namespace
+
+std::string sample_of_inputs(const RunInputs& inputs) {
+  constexpr std::size_t looked_at = 4096;  // bytes at each end of a tensor
+  std::string text = text_without_weights(inputs);
+  if (inputs.reader) {
+    for (const TensorInfo& tensor : inputs.reader->tensors()) {
+      text += description_of(tensor);
+      const Result<std::span<const std::byte>> bytes = inputs.reader->bytes(tensor.name);
+      if (!bytes) continue;
+      const auto head = bytes->first(std::min(looked_at, bytes->size())),
+                 tail = bytes->last(std::min(looked_at, bytes->size()));
+      text += hex_of(XXH3_128bits(head.data(), head.size())) + hex_of(XXH3_128bits(tail.data(), tail.size()));
+    }
+  }
+  return hash_of(text);
+}
 
 std::int64_t parameters_of(const ModelConfig& model) {
   const std::int64_t attention = model.width * model.head_dim * (2 * model.heads + 2 * model.kv_heads);

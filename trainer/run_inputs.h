@@ -41,6 +41,10 @@ Survey survey_run(Files& files, Device& device, const RunConfig& config, int thr
 // Longest example of either set, in tokens: what workspaces are planned for.
 std::int64_t longest_example(const ExampleSet& examples);
 
+// A hash over data, tokenizer, architecture and both ends of every tensor: what a rank can afford to compare at every
+// start. Survey::inputs_hash begins with it, and has every byte in what follows.
+std::string sample_of_inputs(const RunInputs& inputs);
+
 // Bytes of each thing that a rank holds in memory at once.
 std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& inputs, int world_size);
 

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "checkpoints/files.h"
+#include "checkpoints/safetensors.h"
 #include "checkpoints/training_state.h"
 #include "launcher/last_verdict.h"
 #include "launcher/progress.h"
@@ -34,6 +35,15 @@ std::string environment_or_empty(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// What is wrong with what a finished run has made; empty when nothing is.
+std::string lost_result(const std::string& directory, const RunConfig& config) {
+  PosixFiles files;
+  const std::string name = config.adapter == "none" ? "model/model.safetensors" : "adapter/adapter_model.safetensors";
+  const Result<MappedFile> file = files.map(directory + "/" + name);
+  if (!file) return name + " cannot be read";
+  return parse_safetensors(file->bytes, name) ? "" : name + " is damaged";
+}
+
 // What the directory says about the run before; empty when it holds none.
 Result<std::optional<PreviousRun>> previous_run(const RunDirectory& directory) {
   if (!holds_a_run(directory.path())) return std::optional<PreviousRun>();
@@ -53,6 +63,8 @@ Result<std::optional<PreviousRun>> previous_run(const RunDirectory& directory) {
   if (!status) previous.missing += previous.missing.empty() ? "status.json" : " and status.json";
   previous.state = std::string(name_of(status ? status->status.state : RunState::failed));
   previous.step = status ? status->status.step : 0;
+  if (previous.config && previous.state == name_of(RunState::finished))
+    previous.lost_result = lost_result(directory.path(), *previous.config);
   // A verdict of an earlier attempt did not end the run: it was recovered from, or overridden since.
   const std::int32_t last_attempt = status ? status->status.attempt.value : directory.next_attempt().value - 1;
   const std::optional<LastVerdict> verdict = last_verdict(directory.path());
@@ -64,31 +76,16 @@ Result<std::optional<PreviousRun>> previous_run(const RunDirectory& directory) {
   return std::optional<PreviousRun>(std::move(previous));
 }
 
-// Whether the run about to start reads something at or below `entry`.
-bool holds_an_input(const fs::path& entry, const RunConfig& config) {
-  std::vector<std::string> inputs{config.model_name_or_path, config.tokenizer_name_or_path};
-  for (const DatasetConfig& dataset : config.datasets) inputs.push_back(dataset.path);
-  std::error_code error;
-  const fs::path whole = fs::weakly_canonical(entry, error);
-  return std::any_of(inputs.begin(), inputs.end(), [&](const std::string& input) {
-    const fs::path path = fs::weakly_canonical(input, error);
-    return !input.empty() && std::mismatch(whole.begin(), whole.end(), path.begin(), path.end()).first == whole.end();
-  });
-}
-
 // Moves what an earlier run left into previous/<n>/: starting over deletes nothing, and touches nothing of the user's
-// that lies in the same directory.
-Result<Done> set_aside(const std::string& directory, const RunConfig& config) {
+// that lies in the same directory (preflight refuses inputs of this run among it).
+Result<Done> set_aside(const std::string& directory) {
   std::error_code error;
   std::vector<fs::path> entries;
   for (const auto& entry : fs::directory_iterator(directory, error)) {
-    if (!is_made_by_a_run(entry.path().filename().string())) continue;
-    if (holds_an_input(entry, config)) {
-      return Failure{FaultKind::usage_error, "this run reads it, so it cannot be set aside to start over",
-                     entry.path().string(), "use another output_dir"};
-    }
-    entries.push_back(entry.path());
+    if (is_made_by_a_run(entry.path().filename().string())) entries.push_back(entry.path());
   }
+  // The directory's own name for its run is nothing to keep by itself.
+  if (std::ranges::all_of(entries, [](const fs::path& entry) { return entry.filename() == ".run_id"; })) return Done{};
   int number = 1;
   fs::path aside;
   do {
@@ -283,9 +280,10 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
   if (decision.failure) return *decision.failure;
   if (!decision.message.empty()) progress.always_say(decision.message);
   if (decision.mode == StartMode::already_finished) return 0;
-  if (decision.mode == StartMode::start_over) {
+  // Also where no run is: what lies there under a run's names is set aside, as preflight has promised.
+  if (config.resume == "never") {
     const std::string path = directory->path();
-    if (Result<Done> moved = set_aside(path, config); !moved) return moved.error();
+    if (Result<Done> moved = set_aside(path); !moved) return moved.error();
     directory.reset();  // the lock is given back before it is taken for the new run
     Result<RunDirectory> reopened = RunDirectory::open(path);
     if (!reopened) return reopened.error();

@@ -78,6 +78,37 @@ std::optional<Failure> why_not_writable(const std::string& output_dir) {
   return std::nullopt;
 }
 
+// What a run would write over: its own inputs, and files of others under names that it uses itself.
+std::vector<Failure> victims_of(const RunConfig& config) {
+  const std::string& directory = config.output_dir;
+  std::vector<std::string> inputs{config.model_name_or_path, config.tokenizer_name_or_path};
+  for (const DatasetConfig& dataset : config.datasets) inputs.push_back(dataset.path);
+  std::vector<Failure> found;
+  std::error_code error;
+  const bool begins = !holds_a_run(directory) && config.resume != "never";
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (!is_made_by_a_run(name) || name.starts_with(".")) continue;
+    std::error_code ignored;
+    const fs::path whole = fs::weakly_canonical(entry->path(), ignored);
+    const bool is_read = std::ranges::any_of(inputs, [&](const std::string& input) {
+      const fs::path path = fs::weakly_canonical(input, ignored);
+      return !input.empty() && std::mismatch(whole.begin(), whole.end(), path.begin(), path.end()).first == whole.end();
+    });
+    if (is_read) {
+      found.push_back({FaultKind::usage_error, "the run would read it as an input and write over it as its output",
+                       entry->path().string(), "use another output_dir"});
+    } else if (begins && !fs::is_empty(entry->path(), ignored)) {
+      found.push_back({FaultKind::usage_error,
+                       "there is something under a name that a run writes, and no run of "
+                       "ftlaunch is here that could have made it",
+                       entry->path().string(),
+                       "use another output_dir, move it away, or have it set aside by --resume never"});
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 void add_run_options(CLI::App& app, RunOptions& options) {
@@ -112,11 +143,15 @@ ConfigOrCode read_run_options(const RunOptions& options) {
   };
   override_with("nodes", options.nodes);
   override_with("ranks_per_node", options.ranks_per_node);
-  override_with("backend", options.backend);
-  override_with("device", options.device);
-  override_with("engine", options.engine);
-  override_with("resume_from_checkpoint", options.resume);
-  override_with("output_dir", options.output_dir);
+  // A path may look like anything.
+  const auto override_with_text = [&](const char* key, const std::string& value) {
+    if (!value.empty()) source.texts.emplace_back(key, value);
+  };
+  override_with_text("backend", options.backend);
+  override_with_text("device", options.device);
+  override_with_text("engine", options.engine);
+  override_with_text("resume_from_checkpoint", options.resume);
+  override_with_text("output_dir", options.output_dir);
   std::vector<Failure> failures;
   Result<ReadConfig> read = read_config(source, &failures);
   if (!read) return {std::nullopt, refuse(failures.empty() ? std::vector<Failure>{read.error()} : failures)};
@@ -157,6 +192,7 @@ MachineFacts look_at_machine(const RunConfig& config) {
   if (!tokenizer.empty() && !fs::is_directory(tokenizer, error)) note(why_not_a_file(tokenizer));
   for (const DatasetConfig& dataset : config.datasets) note(why_not_a_file(dataset.path));
   note(why_not_writable(config.output_dir));
+  for (Failure& victim : victims_of(config)) note(std::move(victim));
   machine.mpirun_found = on_path("mpirun");
   machine.mpi_backend_found = fs::exists(fs::path(binary_directory()).parent_path() / "lib" / "libftl_mpi.so", error);
   machine.cores = cores_of_machine();

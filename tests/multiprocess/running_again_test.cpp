@@ -118,6 +118,36 @@ TEST_F(AFinishedRun, MayChangeAFreeKey) {
   expect_untouched();
 }
 
+TEST_F(AFinishedRun, WithoutItsRecordIsStillNoOtherRun) {
+  fs::remove(site_.output() / "run.json");
+  const CommandResult another = site_.run({"--set", "learning_rate=0.001"});
+  EXPECT_EQ(another.exit_code, 3) << ::testing::PrintToString(another);
+  EXPECT_NE(another.err.find("run_identity_changed"), std::string::npos) << another.err;
+  expect_undisturbed_result(site_, site_.run({}));
+}
+
+TEST_F(AFinishedRun, WritesItsAdapterAgainWhenItIsGoneOrDamaged) {
+  for (const char* text : {"", "garbage"}) {
+    if (*text == '\0')
+      fs::remove_all(site_.output() / "adapter");
+    else
+      write_text(weights(), text);
+    const CommandResult again = site_.run({});
+    EXPECT_NE(again.out.find("it is written again"), std::string::npos) << again.out;
+    expect_undisturbed_result(site_, again);
+  }
+}
+
+TEST_F(AFinishedRun, RefusesToGoBackToWhatIsNoWholeCheckpoint) {
+  write_text(site_.output() / "checkpoints" / "step-5" / "optimizer.safetensors", "garbage");
+  for (const std::string& wanted : {std::string("5"), site_.output().string(), std::string("/dev/null")}) {
+    const CommandResult refused = site_.run({"--resume", wanted});
+    EXPECT_EQ(refused.exit_code, 2) << ::testing::PrintToString(refused);
+    EXPECT_NE(refused.err.find("no whole checkpoint"), std::string::npos) << refused.err;
+  }
+  expect_untouched();
+}
+
 // Ended by kill -9 after a durable checkpoint.
 class AnInterruptedRun : public ::testing::Test {
  protected:
