@@ -322,12 +322,13 @@ void HotState::save(std::span<const TrainableView> tensors, const TrainerState& 
   map.next_slot = 1 - map.next_slot;
 }
 
-Result<std::optional<TrainerState>> inspect_hot_state(const std::string& path) {
+Result<std::optional<TrainerState>> inspect_hot_state(const std::string& path, std::int64_t limit) {
   const Descriptor file = open_to_read(path);
   const Result<std::optional<FileHeader>> header = read_header(file, path);
   if (!header) return header.error();
   if (!*header) return std::optional<TrainerState>();
-  const std::optional<SlotCopy> slot = newest(file.get(), **header, [](const SlotCopy&) { return true; });
+  const std::optional<SlotCopy> slot =
+      newest(file.get(), **header, [&](const SlotCopy& copy) { return copy.header.step < limit; });
   return slot ? unpack(slot->state()) : std::optional<TrainerState>();
 }
 

@@ -96,8 +96,8 @@ class HotState {
   explicit HotState(Mapping* mapping) : mapping_(mapping) {}
   Mapping* mapping_ = nullptr;
 };
-// The newest complete step in the file, verified by checksum; nullopt when there is none.
-Result<std::optional<TrainerState>> inspect_hot_state(const std::string& path);
+// The newest complete step in the file that is below `limit`, verified by checksum; nullopt when there is none.
+Result<std::optional<TrainerState>> inspect_hot_state(const std::string& path, std::int64_t limit = INT64_MAX);
 Result<TrainerState> read_hot_state(const std::string& path, std::int64_t step, std::span<const TrainableView> tensors);
 
 }  // namespace ftl

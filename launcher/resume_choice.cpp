@@ -12,13 +12,20 @@ std::string checkpoints_of(const ProcessSpec& spec) { return spec.run_directory 
 
 std::string hot_name(std::int64_t step) { return fmt::format("hot:{}", step); }
 
+// The newest that is not named as damaged: behind a damaged step a file holds the one before it.
+std::optional<TrainerState> usable_hot_state(const std::string& path, const std::vector<std::string>& damaged) {
+  Result<std::optional<TrainerState>> state = inspect_hot_state(path);
+  while (state && *state && is_damaged(hot_name((*state)->step), damaged))
+    state = inspect_hot_state(path, (*state)->step);
+  return state ? std::move(*state) : std::nullopt;
+}
+
 std::optional<TrainerState> newest_hot_state(const ProcessSpec& spec, const std::vector<std::string>& damaged) {
   std::optional<TrainerState> newest;
   for (std::int32_t rank = 0; rank < std::max(spec.world.value, hot_state_files_at_most); ++rank) {
-    Result<std::optional<TrainerState>> state = inspect_hot_state(spec.hot_state_path(Rank{rank}));
-    if (!state || !*state || (*state)->run_identity != spec.run_identity) continue;
-    const bool newer = (*state)->step > (newest ? newest->step : 0);
-    if (newer && !is_damaged(hot_name((*state)->step), damaged)) newest = std::move(*state);
+    std::optional<TrainerState> state = usable_hot_state(spec.hot_state_path(Rank{rank}), damaged);
+    if (!state || state->run_identity != spec.run_identity) continue;
+    if (state->step > (newest ? newest->step : 0)) newest = std::move(state);
   }
   return newest;
 }

@@ -16,19 +16,17 @@ Result<TrainerState> restore_hot(const RankContext& context, const ProcessSpec& 
                                  std::span<const TrainableView> views) {
   const std::int32_t own = context.communicator.rank().value;
   // The state is named, not a file: the launcher then passes over this step's hot state, and no other's.
-  Failure last{FaultKind::checkpoint_corrupt, fmt::format("no hot state of step {} is complete on this node", step),
+  Failure none{FaultKind::checkpoint_corrupt, fmt::format("no hot state of step {} is complete on this node", step),
                spec.resume_from, ""};
   // The files may be those of an earlier, larger world.
   const std::int32_t files = std::max(spec.world.value, hot_state_files_at_most);
   for (std::int32_t i = 0; i < files; ++i) {
     const std::string path = spec.hot_state_path(Rank{(own + i) % files});
-    Result<std::optional<TrainerState>> found = inspect_hot_state(path);
-    if (!found || !*found || (*found)->step != step) continue;
     Result<TrainerState> state = read_hot_state(path, step, views);
     if (state) return state;
-    last.what = fmt::format("{}: {}", path, state.error().what);
+    if (i == 0) none.what += fmt::format("; {}: {}", path, state.error().what);
   }
-  return last;
+  return none;
 }
 
 }  // namespace

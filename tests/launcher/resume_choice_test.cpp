@@ -82,6 +82,14 @@ TEST_F(ResumeChoiceTest, PassesOverTheHotStateOfOneStepAndNotOfLaterOnes) {
   EXPECT_EQ(newest_state(files, spec, {"hot:8"}).resume_from, "hot:9");
 }
 
+TEST_F(ResumeChoiceTest, TakesTheStepBeforeADamagedOneFromTheSameHotState) {
+  checkpoint(4);
+  hot(0, 7);
+  hot(0, 8);
+  EXPECT_EQ(newest_state(files, spec, {"hot:8"}).resume_from, "hot:7");
+  EXPECT_EQ(newest_state(files, spec, {"hot:8", "hot:7"}).resume_from, step_directory(4));
+}
+
 TEST_F(ResumeChoiceTest, SaysWhenOnlyAnotherRunsCheckpointsAreThere) {
   checkpoint(4, "another run");
   const ResumeChoice choice = newest_state(files, spec);
