@@ -22,6 +22,8 @@ using ErrorCode = boost::system::error_code;
 
 constexpr auto authentication_limit = std::chrono::seconds(2);
 constexpr std::size_t strangers_max = 8;
+// An accept that fails (no descriptor is left, say) fails again at once while the peer waits in the queue.
+constexpr auto rest_after_failed_accept = std::chrono::milliseconds(50);
 
 }  // namespace
 
@@ -51,15 +53,17 @@ struct ControlServer::Impl : std::enable_shared_from_this<ControlServer::Impl> {
   };
 
   Impl(asio::io_context& io, ControlOptions chosen, ControlSink callbacks)
-      : options(std::move(chosen)), sink(std::move(callbacks)), acceptor(io) {}
+      : options(std::move(chosen)), sink(std::move(callbacks)), acceptor(io), rest(io) {}
 
   void accept();
+  void accept_later();
   bool make_room();  // for one more stranger
   void send(Rank rank, KeeperOrder order);
 
   ControlOptions options;
   ControlSink sink;
   tcp::acceptor acceptor;
+  asio::steady_timer rest;
   std::vector<std::shared_ptr<Connection>> strangers;  // the oldest first
   std::map<Rank, std::shared_ptr<Connection>> keepers;
   std::size_t refused = 0;
@@ -69,16 +73,23 @@ void ControlServer::Impl::accept() {
   acceptor.async_accept([weak = weak_from_this()](ErrorCode error, tcp::socket peer) {
     const auto self = weak.lock();
     if (!self || error == asio::error::operation_aborted) return;
-    if (!error) {
-      if (self->make_room()) {
-        const auto connection = std::make_shared<Connection>(self, std::move(peer));
-        self->strangers.push_back(connection);
-        connection->start();
-      } else {
-        ++self->refused;  // the socket closes here
-      }
+    if (error) return self->accept_later();
+    if (self->make_room()) {
+      const auto connection = std::make_shared<Connection>(self, std::move(peer));
+      self->strangers.push_back(connection);
+      connection->start();
+    } else {
+      ++self->refused;  // the socket closes here
     }
     self->accept();
+  });
+}
+
+void ControlServer::Impl::accept_later() {
+  rest.expires_after(rest_after_failed_accept);
+  rest.async_wait([weak = weak_from_this()](ErrorCode error) {
+    const auto self = weak.lock();
+    if (self && !error && self->acceptor.is_open()) self->accept();
   });
 }
 

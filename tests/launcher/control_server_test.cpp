@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <arpa/inet.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -150,6 +151,31 @@ TEST_F(Server, StrangersBeyondTheLimitMakeRoomAndKeepNoKeeperOut) {
   ASSERT_TRUE(keeper) << keeper.error().what;
   ASSERT_TRUE(hello(*keeper, Attempt{2}, Rank{1}));
   EXPECT_TRUE(run_until([&] { return server->connected() == 1; }));
+}
+
+// With no descriptor left, a peer in the queue makes every accept fail at once.
+TEST_F(Server, RestsWhileItCannotAcceptAndHearsThePeerAfterwards) {
+  const auto port = static_cast<std::uint16_t>(std::stoi(server->address().substr(server->address().rfind(':') + 1)));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  ::inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  const Descriptor first(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  io.poll();  // from here on the server waits in accept
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit none_left{0, before.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &none_left);
+  const int connects = ::connect(first.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  io.restart();
+  const std::size_t turns = io.run_for(std::chrono::milliseconds(500));
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_EQ(connects, 0);
+  EXPECT_GE(turns, 2u) << "no accept failed";
+  EXPECT_LE(turns, 100u) << "it tried again and again";
+  const std::string garbage = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  ASSERT_GT(::send(first.get(), garbage.data(), garbage.size(), MSG_NOSIGNAL), 0);
+  EXPECT_TRUE(run_until([&] { return server->refused() == 1; }));
 }
 
 // A launcher whose port is crowded: it sends the first two peers away and answers the third.
