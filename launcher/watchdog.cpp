@@ -137,11 +137,21 @@ std::optional<Alarm> Watchdog::judge(Rank number, const Watched& rank, TimePoint
   }
   if (!rank.has_pulse || waits_for_a_peer(rank)) return std::nullopt;
   const Duration limit = limit_of(rank);
-  if (now - rank.progress_at <= limit) return std::nullopt;
+  const TimePoint since = rank.finished ? newest_progress() : rank.progress_at;
+  if (now - since <= limit) return std::nullopt;
   const AlarmCause cause = rank.finished              ? AlarmCause::not_exited
                            : rank.pulse.ring_readable ? AlarmCause::no_progress
                                                       : AlarmCause::not_started;
-  return Alarm{number, cause, rank.progress_at, limit};
+  return Alarm{number, cause, since, limit};
+}
+
+// A rank that has finished only says good-bye to its peers: until they make no progress either, it waits for them.
+TimePoint Watchdog::newest_progress() const {
+  TimePoint newest;
+  for (const Watched& rank : ranks_) {
+    if (!rank.gone) newest = std::max(newest, rank.progress_at);
+  }
+  return newest;
 }
 
 void Watchdog::forgive_unwatched_time(TimePoint now) {
@@ -164,6 +174,9 @@ std::vector<Alarm> Watchdog::tick(TimePoint now) {
     if (ranks_[i].gone) continue;
     if (auto alarm = judge(Rank{static_cast<std::int32_t>(i)}, ranks_[i], now)) alarms.push_back(*alarm);
   }
+  // One that has finished waits for whoever else is called.
+  const auto only_waits = [](const Alarm& alarm) { return alarm.cause == AlarmCause::not_exited; };
+  if (!std::ranges::all_of(alarms, only_waits)) std::erase_if(alarms, only_waits);
   return alarms;
 }
 

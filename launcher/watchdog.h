@@ -22,7 +22,7 @@ enum class AlarmCause : std::uint8_t {
   no_progress,    // it owes progress and has shown none for its limit
   keeper_silent,  // no pulse has come, so nothing is known of the rank
   not_started,    // no keeper, no process or no ring when the time for the start was over
-  not_exited,     // it reported that it had finished and is still there
+  not_exited,     // it reported that it had finished and is still there, and no rank makes progress any more
 };
 
 struct Alarm {
@@ -65,6 +65,7 @@ class Watchdog {
   bool waits_for_a_peer(const Watched& rank) const;
   Duration limit_of(const Watched& rank) const;
   Duration limit_of_first_step(const Watched& rank) const;
+  TimePoint newest_progress() const;
   std::optional<Alarm> judge(Rank number, const Watched& rank, TimePoint now) const;
   void forgive_unwatched_time(TimePoint now);
 

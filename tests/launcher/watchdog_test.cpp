@@ -137,6 +137,53 @@ TEST(Watchdog, CallsARankThatWaitsForAPeerWhichIsGone) {
   EXPECT_EQ(alarms[0].cause, AlarmCause::no_progress);
 }
 
+// Two ranks in their last phase; rank 1 has finished, rank 0 still writes.
+TEST(Watchdog, NeverCallsARankThatHasFinishedWhileAnotherOneMakesProgress) {
+  Watchdog watchdog({}, WorldSize{2});
+  TimePoint now;
+  watchdog.begin_attempt(now);
+  for (int i = 0; i < 2; ++i) watchdog.rank_started(Rank{i}, now);
+  watchdog.step_completed(0.1);
+  watchdog.finished(Rank{1}, now);
+  RingSnapshot writer, waiting;
+  writer.phase = waiting.phase = Phase::finalize;
+  const auto look = [&] {
+    now = now + tick;
+    watchdog.pulse(Rank{0}, pulse_of(writer), now);
+    watchdog.pulse(Rank{1}, pulse_of(waiting), now);
+    return watchdog.tick(now);
+  };
+  while (now.since_start < std::chrono::minutes(20)) {
+    ++writer.heartbeat;
+    ASSERT_TRUE(look().empty()) << "after " << now.since_start.count() / 1'000'000'000 << " s";
+  }
+  std::vector<Alarm> alarms;
+  while (alarms.empty() && now.since_start < std::chrono::minutes(30)) alarms = look();
+  ASSERT_EQ(alarms.size(), 1u);
+  EXPECT_EQ(alarms[0].rank, Rank{0}) << "it is the writer that hangs";
+  EXPECT_EQ(alarms[0].cause, AlarmCause::no_progress);
+}
+
+TEST(Watchdog, CallsRanksThatHaveAllFinishedAndDoNotLeave) {
+  Watchdog watchdog({}, WorldSize{2});
+  TimePoint now;
+  watchdog.begin_attempt(now);
+  for (int i = 0; i < 2; ++i) {
+    watchdog.rank_started(Rank{i}, now);
+    watchdog.finished(Rank{i}, now);
+  }
+  RingSnapshot ring;
+  ring.phase = Phase::finalize;
+  std::vector<Alarm> alarms;
+  while (alarms.empty() && now.since_start < std::chrono::minutes(10)) {
+    now = now + tick;
+    for (int i = 0; i < 2; ++i) watchdog.pulse(Rank{i}, pulse_of(ring), now);
+    alarms = watchdog.tick(now);
+  }
+  ASSERT_EQ(alarms.size(), 2u);
+  EXPECT_EQ(alarms[0].cause, AlarmCause::not_exited);
+}
+
 TEST(Watchdog, CallsAKeeperThatSendsNothing) {
   Watchdog watchdog({}, WorldSize{2});
   TimePoint now;
