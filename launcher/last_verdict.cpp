@@ -32,6 +32,7 @@ std::optional<LastVerdict> last_verdict(const std::string& run_directory) {
   LastVerdict verdict;
   verdict.kind = *kind;
   if (json.contains("attempt") && json["attempt"].is_number_integer()) verdict.attempt = json["attempt"];
+  if (json.contains("step") && json["step"].is_number_integer()) verdict.step = json["step"];
   if (json.contains("retryable") && json["retryable"].is_boolean()) verdict.retryable = json["retryable"];
   if (json.contains("action") && json["action"].is_string()) verdict.action = json["action"];
   if (json.contains("fix") && json["fix"].is_string()) verdict.fix = json["fix"];

@@ -13,6 +13,7 @@ namespace ftl {
 struct LastVerdict {
   FaultKind kind = FaultKind::internal_error;
   std::int32_t attempt = 0;
+  std::int64_t step = 0;
   bool retryable = true;
   std::string action;
   std::string fix;

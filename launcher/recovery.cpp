@@ -18,6 +18,10 @@ Duration backoff_after(double first_seconds, int restarts) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(std::max(0.0, wait)));
 }
 
+// A launch that failed has not reached any step, and storage without room waits for somebody to make room: neither says
+// anything about the step at which the run stands.
+bool is_about_its_step(FaultKind kind) { return kind != FaultKind::launch_failed && kind != FaultKind::storage_full; }
+
 // What two failures of one cause have in common: their facts, in any order, without the numbers (pids, seconds, ports).
 std::set<std::string> cause_of(const Verdict& verdict) {
   std::set<std::string> cause;
@@ -31,8 +35,9 @@ std::set<std::string> cause_of(const Verdict& verdict) {
 
 }  // namespace
 
-Recovery::Recovery(const RecoveryConfig& config, std::int32_t micro_batch, std::vector<FaultSpec> faults)
-    : config_(config), micro_batch_(micro_batch), faults_(std::move(faults)) {}
+Recovery::Recovery(const RecoveryConfig& config, std::int32_t micro_batch, std::vector<FaultSpec> faults,
+                   std::int64_t accepted_spike)
+    : config_(config), micro_batch_(micro_batch), faults_(std::move(faults)), accepted_spike_(accepted_spike) {}
 
 void Recovery::step_completed(std::int64_t step) {
   if (step <= best_step_) return;
@@ -62,16 +67,17 @@ RecoveryDecision Recovery::retry(RecoveryAction shown, const Verdict& verdict) {
     return stop(
         fmt::format("{} restarts without a new step, recovery.max_restarts is {}", restarts_, config_.max_restarts));
   }
-  // A launch that failed has not reached any step, so it says nothing about the one it would have resumed at.
   int& here = restarts_at_step_[verdict.step];
-  if (verdict.kind != FaultKind::launch_failed && here >= config_.max_restarts_at_same_step) {
+  if (is_about_its_step(verdict.kind) && here >= config_.max_restarts_at_same_step) {
     return stop(fmt::format("{} restarts at step {}, recovery.max_restarts_at_same_step is {}", here, verdict.step,
                             config_.max_restarts_at_same_step));
   }
-  if (verdict.kind != FaultKind::launch_failed) ++here;
+  if (is_about_its_step(verdict.kind)) ++here;
   const Duration backoff = backoff_after(config_.backoff_seconds, restarts_);
   ++restarts_;
-  return {shown, true, backoff, fmt::format("restart {} of {} without a new step", restarts_, config_.max_restarts)};
+  return {shown, true, backoff,
+          fmt::format("restart {} of {} without a new step, in {:.3g} s", restarts_, config_.max_restarts,
+                      std::chrono::duration<double>(backoff).count())};
 }
 
 RecoveryDecision Recovery::once(RecoveryAction shown, const Verdict& verdict) {
@@ -89,7 +95,7 @@ RecoveryDecision Recovery::replay(const Verdict& verdict) {
   const bool again = seen != last_step_of_kind_.end() && seen->second == verdict.step;
   if (!again || verdict.kind != FaultKind::loss_spike || config_.loss_spike != "continue")
     return once(RecoveryAction::replay_step, verdict);
-  RecoveryDecision decision = retry(RecoveryAction::observe, verdict);
+  RecoveryDecision decision = retry(RecoveryAction::replay_step, verdict);
   if (!decision.restart) return decision;
   accepted_spike_ = verdict.step + 1;
   decision.why = fmt::format(
@@ -118,7 +124,13 @@ RecoveryDecision Recovery::launch_again(const Verdict& verdict) {
 RecoveryDecision Recovery::decide(const Verdict& verdict) {
   const FaultInfo& fault = info(verdict.kind);
   if (!fault.retryable) return stop("an attempt with nothing changed fails again");
-  if (!config_.enabled) return stop("recovery.enabled is false");
+  if (!config_.enabled) {
+    const bool gets_past = verdict.kind == FaultKind::loss_spike && config_.loss_spike == "continue";
+    return stop(gets_past ? fmt::format("recovery.enabled is false; the same command replays step {}, and applies it "
+                                        "even if the spike comes again: recovery.loss_spike is continue",
+                                        verdict.step + 1)
+                          : "recovery.enabled is false");
+  }
   if (verdict.kind == FaultKind::launch_failed) return launch_again(verdict);
   switch (fault.action) {
     case RecoveryAction::observe: return {RecoveryAction::observe, false, Duration{}, "reported only"};

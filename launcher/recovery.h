@@ -24,7 +24,9 @@ struct RecoveryDecision {
 
 class Recovery {
  public:
-  Recovery(const RecoveryConfig& config, std::int32_t micro_batch, std::vector<FaultSpec> faults);
+  // `accepted_spike`: the step whose spike the start of the run has accepted already; 0 = none.
+  Recovery(const RecoveryConfig& config, std::int32_t micro_batch, std::vector<FaultSpec> faults,
+           std::int64_t accepted_spike = 0);
 
   // A step beyond the best so far refills the budgets; any other is ignored.
   void step_completed(std::int64_t step);
@@ -46,7 +48,7 @@ class Recovery {
   RecoveryConfig config_;
   std::int32_t micro_batch_;
   std::vector<FaultSpec> faults_;
-  std::int64_t accepted_spike_ = 0;
+  std::int64_t accepted_spike_;
   std::int64_t best_step_ = -1;
   int restarts_ = 0;                                     // since the last progress
   std::map<std::int64_t, int> restarts_at_step_;         // since the last progress

@@ -38,8 +38,15 @@ StartDecision after_verdict(const PreviousRun& previous, const NewRun& now) {
   const bool judged_anew = stage == Stage::usage || stage == Stage::preflight;
   if (previous.last_verdict_retryable || judged_anew || !changed.empty() || now.config.resume == "force") {
     const std::string since = changed.empty() ? "nothing changed since" : "changed since: " + joined(changed);
-    return {StartMode::resume, fmt::format("the run ended at step {} by {}; {}", previous.step, name, since),
-            std::nullopt};
+    StartDecision decision{StartMode::resume,
+                           fmt::format("the run ended at step {} by {}; {}", previous.step, name, since), std::nullopt};
+    // This start is the replay, as a restart would have been: a run that is not restarted gets past the spike too.
+    if (previous.last_verdict == FaultKind::loss_spike && now.config.recovery.loss_spike == "continue") {
+      decision.accepted_spike = previous.last_verdict_step + 1;
+      decision.message +=
+          fmt::format("; step {} is replayed, and applied even if its loss jumps again", decision.accepted_spike);
+    }
+    return decision;
   }
   return refused({FaultKind::not_retryable_again,
                   fmt::format("the run ended at step {} by {}, which a retry cannot mend, and nothing changed since",

@@ -23,6 +23,7 @@ struct PreviousRun {
   std::string platform;
   std::vector<std::string> injected;      // --inject texts of the last command
   std::optional<FaultKind> last_verdict;  // of the verdict that ended it; empty when it was interrupted
+  std::int64_t last_verdict_step = 0;
   bool last_verdict_retryable = true;
   std::string last_fix;
 };
@@ -37,8 +38,9 @@ struct NewRun {
 enum class StartMode : std::uint8_t { fresh, start_over, resume, already_finished, refused };
 struct StartDecision {
   StartMode mode = StartMode::fresh;
-  std::string message;             // for the user; may be empty
-  std::optional<Failure> failure;  // when refused
+  std::string message;              // for the user; may be empty
+  std::optional<Failure> failure;   // when refused
+  std::int64_t accepted_spike = 0;  // the step that is applied even if its loss jumps again; 0 = none
 };
 
 // `made_by`: the platform of the state to resume from. platform_changed when it is another one than `now` (both are

@@ -160,6 +160,7 @@ struct SupervisorOptions {
   RecoveryConfig recovery;
   std::int32_t micro_batch = 1;
   std::vector<FaultSpec> faults;
+  std::int64_t accepted_spike = 0;                    // StartDecision::accepted_spike
   Attempt first_attempt{1};                           // attempts are numbered through the life of the run directory
   Duration teardown_limit = std::chrono::seconds(3);  // of each of its stages, and of each killing outright
 };

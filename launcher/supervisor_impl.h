@@ -39,7 +39,7 @@ struct Supervisor::Impl {
 
   explicit Impl(SupervisorOptions given)
       : options(std::move(given)),
-        recovery(options.recovery, options.micro_batch, options.faults),
+        recovery(options.recovery, options.micro_batch, options.faults, options.accepted_spike),
         watchdog(options.watchdog, options.world),
         stragglers(options.world),
         calls(options.world),

@@ -70,6 +70,7 @@ Result<std::optional<PreviousRun>> previous_run(const RunDirectory& directory) {
   const std::optional<LastVerdict> verdict = last_verdict(directory.path());
   if (verdict && verdict->attempt == last_attempt) {
     previous.last_verdict = verdict->kind;
+    previous.last_verdict_step = verdict->step;
     previous.last_verdict_retryable = verdict->retryable;
     previous.last_fix = verdict->fix;
   }
@@ -237,13 +238,14 @@ class ResumeChooser {
 };
 
 ShellOptions shell_options(const RunConfig& config, const ProcessSpec& spec, const PreflightOutcome& preflight,
-                           std::vector<FaultSpec> faults, Attempt first) {
+                           std::vector<FaultSpec> faults, std::int64_t accepted_spike, Attempt first) {
   ShellOptions options;
   options.supervisor.world = spec.world;
   options.supervisor.watchdog = config.watchdog;
   options.supervisor.recovery = config.recovery;
   options.supervisor.micro_batch = spec.micro_batch;
   options.supervisor.faults = std::move(faults);
+  options.supervisor.accepted_spike = accepted_spike;
   options.supervisor.first_attempt = first;
   options.spec = spec;
   options.engine = preflight.placement.engine == "mpirun" ? EngineKind::mpirun : EngineKind::local;
@@ -310,7 +312,7 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
   if (Result<Done> written = directory->write_run(to_json(record)); !written) return written.error();
   ShellCallbacks callbacks{[&chooser](const StartAttempt& attempt) { return chooser(attempt); }};
   const ShellOptions shell = shell_options(config, spec, preflight, still_to_fire(std::move(faults), directory->path()),
-                                           directory->next_attempt());
+                                           decision.accepted_spike, directory->next_attempt());
   Result<int> code = run_shell(shell, callbacks, *directory, progress);
   if (code && *code == 0) {
     std::error_code nothing_left_to_resume;

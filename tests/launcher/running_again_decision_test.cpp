@@ -63,6 +63,16 @@ TEST(RunningAgain, ResumesAfterARetryableVerdict) {
   EXPECT_EQ(Story().by(FaultKind::rank_killed, true).decision().mode, StartMode::resume);
 }
 
+TEST(RunningAgain, GetsPastALossSpikeWhereTheConfigurationSaysSo) {
+  Story story;
+  story.by(FaultKind::loss_spike, true).previous.last_verdict_step = 7;
+  EXPECT_EQ(story.decision().accepted_spike, 8);
+  EXPECT_THAT(story.decision().message, testing::HasSubstr("step 8 is replayed, and applied"));
+  story.now.config.recovery.loss_spike = "stop";
+  EXPECT_EQ(story.decision().accepted_spike, 0);
+  EXPECT_EQ(Story().by(FaultKind::rank_killed, true).decision().accepted_spike, 0);
+}
+
 TEST(RunningAgain, ResumesAfterAVerdictThatPreflightHasJustJudgedAnew) {
   EXPECT_EQ(Story().by(FaultKind::file_not_found, false).decision().mode, StartMode::resume);
   EXPECT_EQ(Story().by(FaultKind::dataset_unreadable, false).decision().mode, StartMode::resume);

@@ -221,9 +221,50 @@ TEST(SupervisorStories, ASpikeThatComesAgainIsAcceptedOnlyWhereTheConfigurationS
     world.run_until_finished();
     ASSERT_EQ(world.verdicts().size(), 2u);
     EXPECT_EQ(world.verdicts()[0].action, A::replay_step);
-    EXPECT_EQ(world.verdicts()[1].action, stops ? A::stop : A::observe);
+    EXPECT_EQ(world.verdicts()[1].action, stops ? A::stop : A::replay_step);
     EXPECT_EQ(world.exit_code(), stops ? 4 : 0);
     EXPECT_EQ(world.attempts().back().accepted_spike, stops ? 0 : 6);
+  }
+}
+
+TEST(SupervisorStories, ASpikeWithoutRecoveryEndsTheRunAndSaysWhetherTheNextStartGetsPastIt) {
+  for (const bool stops : {false, true}) {
+    SupervisorOptions options;
+    options.recovery.enabled = false;
+    if (stops) options.recovery.loss_spike = "stop";
+    World world(2, options);
+    world.plan(6, 0, World::everyone_reports(K::loss_spike, "800"));
+    world.run_until_finished();
+    EXPECT_EQ(world.exit_code(), 4);
+    ASSERT_EQ(world.verdicts().size(), 1u);
+    EXPECT_EQ(world.verdicts()[0].action, A::stop);
+    const std::string why = world.verdicts()[0].evidence.back().fact;
+    if (stops)
+      EXPECT_EQ(why, "recovery.enabled is false");
+    else
+      EXPECT_THAT(why, ::testing::HasSubstr("the same command replays step 6, and applies it"));
+  }
+}
+
+TEST(SupervisorStories, ASpikeThatTheStartHasAcceptedIsToldToTheRanks) {
+  SupervisorOptions options;
+  options.accepted_spike = 6;
+  World world(2, options);
+  world.run_until_finished();
+  EXPECT_EQ(world.attempts().at(0).accepted_spike, 6);
+}
+
+// Some try meets the room that somebody has made; none of them costs a step.
+TEST(SupervisorStories, StorageWithoutRoomIsWaitedForMoreThanAMinute) {
+  for (const int tries : {8, 11}) {
+    World world(2);
+    for (int time = 0; time < tries; ++time) world.plan(6, 0, World::reports(K::storage_full, "no space left"));
+    world.run_until_finished(400);
+    ASSERT_EQ(world.verdicts().size(), static_cast<std::size_t>(tries));
+    EXPECT_GT(world.seconds(), 60);
+    EXPECT_EQ(world.verdicts().back().action, tries == 8 ? A::retry : A::stop);
+    EXPECT_EQ(world.exit_code(), tries == 8 ? 0 : 4);
+    EXPECT_FALSE(world.has_event("steps_lost"));
   }
 }
 

@@ -3,7 +3,9 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "tests/multiprocess/launched_run.h"
 #include "tests/multiprocess/tiny_inputs.h"
@@ -70,12 +72,12 @@ class SmallStorage {
 };
 
 // Neither verdict nor metrics can be written then, but the run knows what ended it, says so, and loses no step.
-TEST(StorageThatIsFull, IsNamedAfterSomeTriesAndTheSameCommandResumesWhenThereIsSpace) {
+TEST(StorageThatIsFull, IsNamedAfterItsTriesAndTheSameCommandResumesWhenThereIsSpace) {
   undisturbed_adapter();
   RunSite site;
   const SmallStorage storage(site.output());
   if (!storage.mounted()) GTEST_SKIP() << "no file system can be mounted here";
-  Command command = site.start({"--inject", "fault=slow=200,rank=0,step=2"});
+  Command command = site.start({"--inject", "fault=slow=200,rank=0,step=2", "--set", "recovery.max_restarts=2"});
   const bool began = site.wait_for_step(2);
   storage.fill();
   const CommandResult result = command.wait();
@@ -85,6 +87,22 @@ TEST(StorageThatIsFull, IsNamedAfterSomeTriesAndTheSameCommandResumesWhenThereIs
   EXPECT_TRUE(site.left().empty());
   storage.free();
   expect_undisturbed_result(site, site.run({}));
+}
+
+TEST(StorageThatIsFull, IsWaitedForAndTheRunGoesOnWhenThereIsSpace) {
+  undisturbed_adapter();
+  RunSite site;
+  const SmallStorage storage(site.output());
+  if (!storage.mounted()) GTEST_SKIP() << "no file system can be mounted here";
+  Command command = site.start({"--inject", "fault=slow=200,rank=0,step=2"});
+  const bool began = site.wait_for_step(2);
+  storage.fill();
+  std::this_thread::sleep_for(std::chrono::seconds(6));  // some tries are made
+  storage.free();
+  const CommandResult result = command.wait();
+  ASSERT_TRUE(began) << ::testing::PrintToString(result);
+  EXPECT_NE(result.all().find("restart 2 of 10"), std::string::npos) << ::testing::PrintToString(result);
+  EXPECT_EQ(result.exit_code, 0) << ::testing::PrintToString(result);
 }
 
 void flip_a_byte(const fs::path& file) {

@@ -94,8 +94,21 @@ TEST(ALossSpike, ThatComesAgainIsAppliedOrEndsTheRunAsTheConfigurationSays) {
     EXPECT_EQ(result.exit_code, stops ? 4 : 0) << ::testing::PrintToString(result);
     ASSERT_EQ(site.verdicts().size(), 2U) << ::testing::PrintToString(result);
     EXPECT_EQ(site.verdicts()[0].value("action", ""), "replay_step");
-    EXPECT_EQ(site.verdicts()[1].value("action", ""), stops ? "stop" : "observe");
+    EXPECT_EQ(site.verdicts()[1].value("action", ""), stops ? "stop" : "replay_step");
   }
+}
+
+// The second start is the replay.
+TEST(ALossSpike, DoesNotEndARunWithoutRecoveryForEver) {
+  RunSite site;
+  const std::vector<std::string> command{"--inject", "fault=loss_spike,rank=0,step=9,times=2", "--set",
+                                         "recovery.enabled=false"};
+  const CommandResult first = site.run(command);
+  EXPECT_EQ(first.exit_code, 4) << ::testing::PrintToString(first);
+  const CommandResult second = site.run(command);
+  EXPECT_EQ(second.exit_code, 0) << ::testing::PrintToString(second);
+  ASSERT_EQ(site.verdicts().size(), 1U);
+  EXPECT_EQ(site.verdicts()[0].value("action", ""), "stop");
 }
 
 TEST(ASlowRank, IsNamedOnceAndTheRunGoesOn) {
