@@ -78,7 +78,7 @@ class CheckpointWriter {
     std::uint64_t bytes = 0;
     for (std::span<const std::byte> part : parts) bytes += part.size();
     // The checksum is of what was to be written, not of what lies there: a write torn on the way is found.
-    manifest_.files.push_back({name, bytes, checksum_of(parts)});
+    manifest_.files.push_back({name, bytes, checksum_of(parts, files_)});
     return files_.write(directory_ + "/" + name, parts);
   }
   Result<Done> write(const std::string& name, const std::string& text) {
@@ -170,7 +170,7 @@ Result<VerifiedCheckpoint> open_verified(Files& files, const std::string& direct
       return corrupt(
           fmt::format("{} has {} bytes, the manifest says {}", listed.name, file->bytes.size(), listed.bytes), path);
     const std::array<std::span<const std::byte>, 1> parts = {file->bytes};
-    if (const std::string sum = checksum_of(parts); sum != listed.xxh3_128) {
+    if (const std::string sum = checksum_of(parts, files); sum != listed.xxh3_128) {
       return corrupt(fmt::format("{} has the checksum {}, the manifest says {}", listed.name, sum, listed.xxh3_128),
                      path);
     }
@@ -298,6 +298,7 @@ Result<TrainerState> read_checkpoint(Files& files, const std::string& directory,
     return found.error();
   for (const Copy& copy : copies) {
     if (!copy.to.empty()) std::memcpy(copy.to.data(), copy.from.data(), copy.to.size_bytes());
+    files.sign_of_life();
   }
   return std::move(checkpoint->state);
 }

@@ -52,25 +52,41 @@ Failure not_written(const std::string& path, const char* action, int error, std:
   return {kind, fmt::format("cannot {}: {}", action, reason), path, ""};
 }
 
-int write_all(int descriptor, std::span<const std::byte> bytes) {
-  constexpr std::size_t largest_call = std::size_t{1} << 30;  // Linux writes at most 2 GiB at once
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), std::min(bytes.size(), largest_call));
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return errno;
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return 0;
-}
-
-int sync(int descriptor) {
+int sync(int descriptor, int (*call)(int) = ::fsync) {
   int result = 0;
-  do result = ::fsync(descriptor);
+  do result = call(descriptor);
   while (result != 0 && errno == EINTR);
   return result == 0 ? 0 : errno;
 }
+
+// Every piece reaches the storage before the next is written: one sync of a large file at its end could take minutes,
+// without a sign of life in them.
+class PiecewiseWriter {
+ public:
+  PiecewiseWriter(int descriptor, Files& files) : descriptor_(descriptor), files_(files) {}
+
+  int write(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = ::write(descriptor_, bytes.data(), std::min(bytes.size(), piece_bytes - in_piece_));
+      if (written < 0) {
+        if (errno == EINTR) continue;
+        return errno;
+      }
+      bytes = bytes.subspan(static_cast<std::size_t>(written));
+      in_piece_ += static_cast<std::size_t>(written);
+      if (in_piece_ < piece_bytes) continue;
+      in_piece_ = 0;
+      if (const int error = sync(descriptor_, ::fdatasync); error != 0) return error;
+      files_.sign_of_life();
+    }
+    return 0;
+  }
+
+ private:
+  int descriptor_;
+  Files& files_;
+  std::size_t in_piece_ = 0;
+};
 
 // Opens a regular file for reading and tells its size: a directory, pipe or device is refused before anything is read.
 Result<std::size_t> size_of_regular(const Descriptor& file, const std::string& path) {
@@ -90,8 +106,10 @@ Result<Done> PosixFiles::write(const std::string& path, std::span<const std::spa
   Descriptor file(open_again(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
   if (file.get() < 0) return not_written(path, "write", errno, wanted);
   int error = 0;
-  for (std::size_t i = 0; i < parts.size() && error == 0; ++i) error = write_all(file.get(), parts[i]);
+  PiecewiseWriter writer(file.get(), *this);
+  for (std::size_t i = 0; i < parts.size() && error == 0; ++i) error = writer.write(parts[i]);
   if (error == 0) error = sync(file.get());
+  sign_of_life();
   if (error == 0 && file.close_now() != 0 && errno != EINTR) error = errno;
   if (error == 0) return Done{};
   Failure failure = not_written(path, "write", error, wanted);

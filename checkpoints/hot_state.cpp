@@ -89,12 +89,25 @@ void seal(SlotHeader& header, XXH3_state_t* hasher) {
   header.checksum[1] = hash.high64;
 }
 
-bool is_sealed(SlotHeader header, std::span<const std::byte> state_and_data) {
+// Work on many bytes, a piece at a time.
+template <class Work>
+void in_pieces(std::size_t count, const SignOfLife& sign_of_life, Work work) {
+  for (std::size_t done = 0; done < count;) {
+    const std::size_t piece = std::min(count - done, piece_bytes);
+    work(done, piece);
+    done += piece;
+    if (sign_of_life) sign_of_life();
+  }
+}
+
+bool is_sealed(SlotHeader header, std::span<const std::byte> state_and_data, const SignOfLife& sign_of_life) {
   if (header.sequence == 0 || header.length != state_and_data.size() || header.step < 0) return false;
   const SlotHeader found = header;
   const Hasher hasher = new_hasher();
   XXH3_128bits_reset(hasher.get());
-  XXH3_128bits_update(hasher.get(), state_and_data.data(), state_and_data.size());
+  in_pieces(state_and_data.size(), sign_of_life, [&](std::size_t at, std::size_t count) {
+    XXH3_128bits_update(hasher.get(), state_and_data.data() + at, count);
+  });
   seal(header, hasher.get());
   return std::memcmp(&header, &found, sizeof header) == 0;
 }
@@ -142,12 +155,16 @@ bool read_at(int file, void* into, std::size_t count, std::uint64_t offset) {
   return true;
 }
 
-bool copy_slot(int file, const FileHeader& header, int slot, SlotCopy& copy) {
+bool copy_slot(int file, const FileHeader& header, int slot, SlotCopy& copy, const SignOfLife& sign_of_life) {
   const std::uint64_t offset = slot_offset(header.data_bytes, slot);
   copy.size = state_block_bytes + header.data_bytes;
   if (!copy.bytes) copy.bytes = std::make_unique_for_overwrite<std::byte[]>(copy.size);
-  return read_at(file, &copy.header, sizeof copy.header, offset) && copy.header.sequence != 0 &&
-         read_at(file, copy.bytes.get(), copy.size, offset + page) && is_sealed(copy.header, copy.all());
+  if (!read_at(file, &copy.header, sizeof copy.header, offset) || copy.header.sequence == 0) return false;
+  bool whole = true;
+  in_pieces(copy.size, sign_of_life, [&](std::size_t at, std::size_t count) {
+    whole = whole && read_at(file, copy.bytes.get() + at, count, offset + page + at);
+  });
+  return whole && is_sealed(copy.header, copy.all(), sign_of_life);
 }
 
 std::array<std::uint64_t, 2> sequences(int file, const FileHeader& header) {
@@ -162,14 +179,14 @@ std::array<std::uint64_t, 2> sequences(int file, const FileHeader& header) {
 // after the first was read, so a look during which anything moved is repeated; the best of all looks is taken in the
 // end.
 template <class Accepts>
-std::optional<SlotCopy> newest(int file, const FileHeader& header, Accepts accepts) {
+std::optional<SlotCopy> newest(int file, const FileHeader& header, const SignOfLife& sign_of_life, Accepts accepts) {
   constexpr int looks = 64;
   std::optional<SlotCopy> best;
   for (int look = 0; look < looks; ++look) {
     const std::array<std::uint64_t, 2> before = sequences(file, header);
     for (int slot = 0; slot < 2; ++slot) {
       SlotCopy copy;
-      if (copy_slot(file, header, slot, copy) && accepts(copy) &&
+      if (copy_slot(file, header, slot, copy, sign_of_life) && accepts(copy) &&
           (!best || copy.header.sequence > best->header.sequence))
         best = std::move(copy);
     }
@@ -234,11 +251,12 @@ struct HotState::Mapping {
     std::atomic_ref(header().magic).store(magic, std::memory_order_release);
   }
 
-  void find_newest() {
+  void find_newest(const SignOfLife& sign_of_life) {
     for (int number : {0, 1}) {
       const SlotHeader& found = slot(number);
       const std::byte* bytes = reinterpret_cast<const std::byte*>(&found) + page;
-      if (found.sequence <= sequence || !is_sealed(found, {bytes, state_block_bytes + layout.data_bytes})) continue;
+      if (found.sequence <= sequence || !is_sealed(found, {bytes, state_block_bytes + layout.data_bytes}, sign_of_life))
+        continue;
       sequence = found.sequence;
       next_slot = 1 - number;
     }
@@ -252,7 +270,8 @@ HotState& HotState::operator=(HotState&& other) noexcept {
 }
 HotState::~HotState() { delete mapping_; }
 
-Result<HotState> HotState::open(const std::string& path, std::int32_t attempt, std::span<const TrainableView> tensors) {
+Result<HotState> HotState::open(const std::string& path, std::int32_t attempt, std::span<const TrainableView> tensors,
+                                const SignOfLife& sign_of_life) {
   auto mapping = std::make_unique<Mapping>();
   mapping->attempt = attempt;
   mapping->layout = layout_of(tensors);
@@ -280,12 +299,13 @@ Result<HotState> HotState::open(const std::string& path, std::int32_t attempt, s
       std::atomic_ref(mapping->header().owner_attempt).store(attempt, std::memory_order_release);
     else
       mapping->format();
-    mapping->find_newest();
+    mapping->find_newest(sign_of_life);
   }
   return HotState(mapping.release());
 }
 
-void HotState::save(std::span<const TrainableView> tensors, const TrainerState& state) noexcept {
+void HotState::save(std::span<const TrainableView> tensors, const TrainerState& state,
+                    const SignOfLife& sign_of_life) noexcept {
   Mapping& map = *mapping_;
   if (!map.is_owner() || !map.layout.matches(map.header())) return;
   SlotHeader& slot = map.slot(map.next_slot);
@@ -296,18 +316,20 @@ void HotState::save(std::span<const TrainableView> tensors, const TrainerState& 
   std::atomic_thread_fence(std::memory_order_seq_cst);  // the values must not be seen before the cleared header
   XXH3_128bits_reset(map.hasher.get());
   // The checksum is of the source: whatever else happens to the copy, a mixture is not blessed.
-  const auto append = [&](const void* from, std::size_t count) {
-    XXH3_128bits_update(map.hasher.get(), from, count);
-    if (count > 0) std::memcpy(at, from, count);
-    at += count;
+  const auto append = [&](std::span<const std::byte> from) {
+    in_pieces(from.size(), sign_of_life, [&](std::size_t done, std::size_t count) {
+      XXH3_128bits_update(map.hasher.get(), from.data() + done, count);
+      std::memcpy(at, from.data() + done, count);
+      at += count;
+    });
   };
-  append(block.data(), block.size());
+  append(block);
   std::uint64_t left = map.layout.data_bytes;  // the caller's tensors may not leave the slot, whatever they are
   for (const TrainableView& tensor : tensors) {
     for (std::span<const float> values : {std::span<const float>(tensor.values), std::span<const float>(tensor.exp_avg),
                                           std::span<const float>(tensor.exp_avg_sq)}) {
       if (values.size_bytes() > left) return;
-      append(values.data(), values.size_bytes());
+      append(std::as_bytes(values));
       left -= values.size_bytes();
     }
   }
@@ -328,12 +350,12 @@ Result<std::optional<TrainerState>> inspect_hot_state(const std::string& path, s
   if (!header) return header.error();
   if (!*header) return std::optional<TrainerState>();
   const std::optional<SlotCopy> slot =
-      newest(file.get(), **header, [&](const SlotCopy& copy) { return copy.header.step < limit; });
+      newest(file.get(), **header, {}, [&](const SlotCopy& copy) { return copy.header.step < limit; });
   return slot ? unpack(slot->state()) : std::optional<TrainerState>();
 }
 
-Result<TrainerState> read_hot_state(const std::string& path, std::int64_t step,
-                                    std::span<const TrainableView> tensors) {
+Result<TrainerState> read_hot_state(const std::string& path, std::int64_t step, std::span<const TrainableView> tensors,
+                                    const SignOfLife& sign_of_life) {
   const auto corrupt = [&](std::string what) {
     return Failure{FaultKind::checkpoint_corrupt, std::move(what), path, ""};
   };
@@ -343,7 +365,7 @@ Result<TrainerState> read_hot_state(const std::string& path, std::int64_t step,
   if (!*header) return corrupt("there is no hot state");
   if (!layout_of(tensors).matches(**header)) return corrupt("the hot state is of other tensors than this run's");
   const std::optional<SlotCopy> slot =
-      newest(file.get(), **header, [&](const SlotCopy& copy) { return copy.header.step == step; });
+      newest(file.get(), **header, sign_of_life, [&](const SlotCopy& copy) { return copy.header.step == step; });
   if (!slot) return corrupt(fmt::format("the hot state holds no complete copy of step {}", step));
   std::optional<TrainerState> state = unpack(slot->state());
   if (!state || state->step != step)
@@ -353,6 +375,7 @@ Result<TrainerState> read_hot_state(const std::string& path, std::int64_t step,
     for (std::span<float> values : {tensor.values, tensor.exp_avg, tensor.exp_avg_sq}) {
       if (!values.empty()) std::memcpy(values.data(), from, values.size_bytes());
       from += values.size_bytes();
+      if (sign_of_life) sign_of_life();
     }
   }
   return std::move(*state);

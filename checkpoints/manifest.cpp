@@ -93,10 +93,17 @@ Result<Manifest> read_manifest(Files& files, const std::string& directory) {
   return manifest;
 }
 
-std::string checksum_of(std::span<const std::span<const std::byte>> parts) {
+std::string checksum_of(std::span<const std::span<const std::byte>> parts, Files& files) {
   const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
   XXH3_128bits_reset(state.get());
-  for (std::span<const std::byte> part : parts) XXH3_128bits_update(state.get(), part.data(), part.size());
+  for (std::span<const std::byte> part : parts) {
+    while (!part.empty()) {
+      const std::span<const std::byte> piece = part.first(std::min(part.size(), piece_bytes));
+      XXH3_128bits_update(state.get(), piece.data(), piece.size());
+      files.sign_of_life();
+      part = part.subspan(piece.size());
+    }
+  }
   const XXH128_hash_t hash = XXH3_128bits_digest(state.get());
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }

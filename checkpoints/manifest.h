@@ -30,6 +30,7 @@ struct Manifest {
 std::string to_json(const Manifest& manifest);
 // checkpoint_corrupt: garbage, a name that leaves the directory, or a missing file.
 Result<Manifest> read_manifest(Files& files, const std::string& directory);
-std::string checksum_of(std::span<const std::span<const std::byte>> parts);
+// With signs of life to `files`: the bytes may have to be read first.
+std::string checksum_of(std::span<const std::span<const std::byte>> parts, Files& files);
 
 }  // namespace ftl

@@ -84,12 +84,14 @@ Result<Done> retain_checkpoints(Files& files, const std::string& checkpoints_dir
 class HotState {
  public:
   // Maps (creating or growing) the file for tensors of these sizes. node_state_too_small when the place cannot hold it.
-  static Result<HotState> open(const std::string& path, std::int32_t attempt, std::span<const TrainableView> tensors);
+  static Result<HotState> open(const std::string& path, std::int32_t attempt, std::span<const TrainableView> tensors,
+                               const SignOfLife& sign_of_life = {});
   HotState(HotState&&) noexcept;
   HotState& operator=(HotState&&) noexcept;
   ~HotState();
   // Memory copies only; no system call.
-  void save(std::span<const TrainableView> tensors, const TrainerState& state) noexcept;
+  void save(std::span<const TrainableView> tensors, const TrainerState& state,
+            const SignOfLife& sign_of_life = {}) noexcept;
 
  private:
   struct Mapping;
@@ -98,6 +100,7 @@ class HotState {
 };
 // The newest complete step in the file that is below `limit`, verified by checksum; nullopt when there is none.
 Result<std::optional<TrainerState>> inspect_hot_state(const std::string& path, std::int64_t limit = INT64_MAX);
-Result<TrainerState> read_hot_state(const std::string& path, std::int64_t step, std::span<const TrainableView> tensors);
+Result<TrainerState> read_hot_state(const std::string& path, std::int64_t step, std::span<const TrainableView> tensors,
+                                    const SignOfLife& sign_of_life = {});
 
 }  // namespace ftl

@@ -73,7 +73,8 @@ struct RingSnapshot {
   std::int64_t step = 0;
   std::uint64_t collectives_started = 0;
   std::uint64_t collectives_completed = 0;
-  std::uint64_t heartbeat = 0;        // counts progress within a phase (layers, leaves, checkpoint chunks)
+  std::uint64_t heartbeat =
+      0;  // counts progress within a phase (layers, leaves, pieces of a file, of hot state, of an update)
   TimePoint last_progress;            // of the last entry or heartbeat
   std::vector<RecordedEntry> recent;  // oldest first, at most the capacity
 };

@@ -83,6 +83,7 @@ Result<Done> write_final_model(Files& files, const std::string& run_directory, L
       std::vector<std::uint16_t>& half = halves.emplace_back(static_cast<std::size_t>(weight.count));
       for (std::size_t i = 0; i < half.size(); ++i) half[i] = f32_to_bf16(weight.values[i]);
       tensors.push_back({weight.name, DType::bf16, weight.shape, std::as_bytes(std::span(half))});
+      files.sign_of_life();
     }
     if (Result<Done> written = write_safetensors(files, directory + "/model.safetensors", std::move(tensors)); !written)
       return written;

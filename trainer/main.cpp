@@ -69,7 +69,7 @@ MakeCommunicatorResult join_world(const ProcessSpec& spec, Rank rank) {
 Result<TrainingOutcome> run_rank(const ProcessSpec& spec, Rank rank, FlightRecorder& recorder, const ReportPipe& report,
                                  std::unique_ptr<Communicator>& communicator) {
   SystemClock clock;
-  PosixFiles files;
+  PosixFiles files([&] { recorder.heartbeat(clock.now()); });
   recorder.enter(Phase::init, Step{0}, clock.now());
   Result<RunConfig> config = config_from_json(spec.config_json);
   if (!config) return config.error();

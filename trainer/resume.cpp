@@ -22,7 +22,8 @@ Result<TrainerState> restore_hot(const RankContext& context, const ProcessSpec& 
   const std::int32_t files = std::max(spec.world.value, hot_state_files_at_most);
   for (std::int32_t i = 0; i < files; ++i) {
     const std::string path = spec.hot_state_path(Rank{(own + i) % files});
-    Result<TrainerState> state = read_hot_state(path, step, views);
+    Result<TrainerState> state =
+        read_hot_state(path, step, views, [&] { context.recorder.heartbeat(context.clock.now()); });
     if (state) return state;
     if (i == 0) none.what += fmt::format("; {}: {}", path, state.error().what);
   }

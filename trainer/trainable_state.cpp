@@ -88,13 +88,13 @@ Result<Done> TrainableState::download_gradient(Stream& stream, const float* grad
 }
 
 Result<double> TrainableState::apply(Stream& stream, std::span<const float> gradient, double factor,
-                                     double learning_rate, std::int64_t step) {
+                                     double learning_rate, std::int64_t step, const SignOfLife& sign_of_life) {
   const float* on_device = gradient.data();
   if (!mirror_.empty()) {
     if (auto done = device_->upload(stream, gradient_.data(), std::as_bytes(gradient)); !done) return done.error();
     on_device = gradient_.floats();
   }
-  Result<UpdateReport> update = optimizer_->step(stream, on_device, factor, step, learning_rate);
+  Result<UpdateReport> update = optimizer_->step(stream, on_device, factor, step, learning_rate, sign_of_life);
   if (!update) return update.error();
   if (update->non_finite_index >= 0) {
     return Failure{FaultKind::loss_not_finite,

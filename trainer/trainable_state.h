@@ -33,7 +33,7 @@ class TrainableState {
   // One optimizer step (number `step`, from 1) with the summed gradient times `factor`. Returns the gradient's norm
   // before clipping; loss_not_finite, and nothing changed, when a value is NaN or infinite.
   Result<double> apply(Stream& stream, std::span<const float> gradient, double factor, double learning_rate,
-                       std::int64_t step);
+                       std::int64_t step, const SignOfLife& sign_of_life);
 
  private:
   Result<Done> mirror(std::span<const TrainableTensor> layout);

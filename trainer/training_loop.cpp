@@ -94,6 +94,7 @@ class TrainingRun {
   std::int64_t steps_;
   Schedule schedule_;
   AwaitLimits limits_{};
+  const SignOfLife sign_of_life_ = [this] { context_.recorder.heartbeat(context_.clock.now()); };
   std::optional<HotState> hot_;
   std::int64_t completed_ = 0;  // optimizer steps
   std::int64_t saved_ = -1;     // step of the last durable checkpoint
@@ -127,7 +128,8 @@ Result<Done> TrainingRun::resume() {
   best_eval_loss_ = restored->best_eval_loss;
   recent_ = std::move(restored->recent);
   if (Result<Done> uploaded = state_.upload(lanes_.first_stream()); !uploaded) return uploaded;
-  Result<HotState> hot = HotState::open(spec_.hot_state_path(rank_), spec_.attempt.value, state_.views());
+  Result<HotState> hot =
+      HotState::open(spec_.hot_state_path(rank_), spec_.attempt.value, state_.views(), sign_of_life_);
   if (!hot) return hot.error();
   hot_.emplace(std::move(*hot));
   return Done{};
@@ -250,7 +252,7 @@ Result<Done> TrainingRun::step() {
   }
   const double rate = config_.learning_rate * learning_rate_multiplier(schedule_, completed_);
   Result<double> norm = state_.apply(lanes_.first_stream(), total->first(parameters),
-                                     1.0 / static_cast<double>(tokens.supervised), rate, computing());
+                                     1.0 / static_cast<double>(tokens.supervised), rate, computing(), sign_of_life_);
   if (!norm) {
     norm.error().where = where;
     return norm.error();
@@ -260,7 +262,7 @@ Result<Done> TrainingRun::step() {
   const ReportStep report{completed_,  loss,      *norm, rate, tokens.all, seconds_between(began, context_.clock.now()),
                           own_seconds, own_tokens};
   remember(recent_, {report.step, false, loss, *norm, rate, report.tokens, report.seconds});
-  hot_->save(state_.views(), trainer_state());
+  hot_->save(state_.views(), trainer_state(), sign_of_life_);
   context_.report(report);
   return Done{};
 }

@@ -1,6 +1,11 @@
+#include <array>
+#include <filesystem>
+#include <utility>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "checkpoints/manifest.h"
 #include "checkpoints/training_state.h"
 #include "tests/checkpoints/faulty_files.h"
 #include "tests/checkpoints/fresh_directory.h"
@@ -37,6 +42,35 @@ TEST(DurableCheckpoint, ReadsBackWhatWasWritten) {
   EXPECT_EQ(state->run_identity, "identity");
   EXPECT_EQ(state->platform, "platform");
   EXPECT_THAT(*files.list(directory / "checkpoints"), testing::ElementsAre("step-20"));
+}
+
+TEST(DurableCheckpoint, GivesSignsOfLifeWhileItIsWrittenVerifiedAndRead) {
+  const FreshDirectory directory;
+  int signs = 0;
+  PosixFiles files([&] { ++signs; });
+  const auto written = write(files, directory / "c", 20, 7);
+  ASSERT_TRUE(written);
+  EXPECT_GE(std::exchange(signs, 0), 5) << "for each file";
+  EXPECT_TRUE(verify_checkpoint(files, written->directory));
+  EXPECT_GE(std::exchange(signs, 0), 4) << "for each file that the manifest names";
+  SomeTensors got;
+  EXPECT_TRUE(read_checkpoint(files, written->directory, got.views()));
+  EXPECT_GE(signs, 13) << "for each file, and each tensor";
+}
+
+TEST(DurableCheckpoint, ChecksumsAreTakenPieceByPiece) {
+  const FreshDirectory directory;
+  put(directory / "x", "");
+  std::filesystem::resize_file(directory / "x", 2 * piece_bytes + 1);
+  int signs = 0;
+  PosixFiles files([&] { ++signs; });
+  const Result<MappedFile> file = files.map(directory / "x");
+  ASSERT_TRUE(file);
+  const std::array<std::span<const std::byte>, 1> whole = {file->bytes};
+  const std::array<std::span<const std::byte>, 2> halves = {file->bytes.first(99), file->bytes.subspan(99)};
+  const std::string sum = checksum_of(whole, files);
+  EXPECT_EQ(signs, 3);
+  EXPECT_EQ(checksum_of(halves, files), sum);
 }
 
 TEST(DurableCheckpoint, AnyFlippedBitIsFoundBeforeAValueIsTouched) {

@@ -29,6 +29,16 @@ TEST(PosixFiles, WritesPartsInOrderAndMapsThemBack) {
   EXPECT_EQ(get(directory / "x"), "ab");
 }
 
+TEST(PosixFiles, GiveASignOfLifeForEveryPieceThatTheyWrite) {
+  const FreshDirectory directory;
+  int signs = 0;
+  PosixFiles files([&] { ++signs; });
+  const std::vector<std::byte> half(piece_bytes / 2);
+  const std::vector<std::span<const std::byte>> parts(5, half);
+  ASSERT_TRUE(files.write(directory / "x", parts));
+  EXPECT_EQ(signs, 3) << "two whole pieces and the rest";
+}
+
 TEST(PosixFiles, RefusesAFileAboveTheLimitInsteadOfCuttingIt) {
   const FreshDirectory directory;
   put(directory / "x", "abcde");

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <random>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -54,6 +55,19 @@ TEST(HotState, KeepsTheLastTwoSteps) {
     EXPECT_EQ(reads_exactly(path, step - 1), step > 1);
     EXPECT_FALSE(reads_exactly(path, step - 2));
   }
+}
+
+TEST(HotState, GivesSignsOfLifeWhileItIsSavedOpenedAndRead) {
+  const FreshDirectory directory;
+  int signs = 0;
+  const SignOfLife sign_of_life = [&] { ++signs; };
+  SomeTensors tensors;
+  open(directory / "hot", 1).save(tensors.views(), state_of(1), sign_of_life);
+  EXPECT_GE(std::exchange(signs, 0), 9) << "for the values and the moments of each tensor";
+  EXPECT_TRUE(HotState::open(directory / "hot", 2, tensors.views(), sign_of_life));
+  EXPECT_GE(std::exchange(signs, 0), 1);
+  EXPECT_TRUE(read_hot_state(directory / "hot", 1, tensors.views(), sign_of_life));
+  EXPECT_GE(signs, 11) << "for reading, for the checksum and for each copy";
 }
 
 TEST(HotState, OutlivesItsOwnerAndTheNextAttemptGoesOn) {

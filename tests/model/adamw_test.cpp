@@ -87,6 +87,31 @@ TEST_F(AdamWTest, AGradientThatIsNotFiniteIsNamedAndChangesNothing) {
   }
 }
 
+TEST_F(AdamWTest, GivesSignsOfLifeWithinALargeUpdateAndTheBitsOfASingleOne) {
+  const std::int64_t count = (std::int64_t{1} << 22) + 5;
+  const std::vector<float> start = tiny::noise(count, 1, 2), slope = tiny::noise(count, 2, 20);
+  std::vector<float> pieces = start, at_once = start, m(start.size()), v(start.size());
+  const std::vector<TrainableTensor> layout = {{"large", {count}, 0, count, pieces.data(), true}};
+  AdamWOptimizer adamw = std::move(*AdamWOptimizer::create(*device, layout, {.max_grad_norm = 0}));
+  int signs = 0;
+  ASSERT_TRUE(adamw.step(*stream, slope.data(), 1, 1, 0.1, [&] { ++signs; }));
+  EXPECT_EQ(signs, 2);
+  device->kernels().adamw(*stream, {.parameters = at_once.data(),
+                                    .gradient = slope.data(),
+                                    .m = m.data(),
+                                    .v = v.data(),
+                                    .count = count,
+                                    .step = 1,
+                                    .learning_rate = 0.1F,
+                                    .beta1 = 0.9F,
+                                    .beta2 = 0.999F,
+                                    .epsilon = 1e-8F,
+                                    .weight_decay = 0,
+                                    .gradient_scale = 1});
+  ASSERT_TRUE(stream->synchronize());
+  EXPECT_TRUE(pieces == at_once);
+}
+
 TEST_F(AdamWTest, ViewsShowParametersAndMomentsInPlace) {
   AdamWOptimizer adamw = optimizer({});
   const std::vector<TrainableView> views = adamw.views();

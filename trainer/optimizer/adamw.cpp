@@ -5,6 +5,12 @@
 #include <cmath>
 
 namespace ftl {
+namespace {
+
+// Between two signs of life, and a multiple of the blocks in which the kernel goes through them.
+constexpr std::int64_t values_at_once = std::int64_t{1} << 22;
+
+}  // namespace
 
 Result<AdamWOptimizer> AdamWOptimizer::create(Device& device, std::span<const TrainableTensor> layout,
                                               const AdamWSettings& settings) {
@@ -63,26 +69,31 @@ Result<UpdateReport> AdamWOptimizer::measure(Stream& stream, const float* gradie
 }
 
 Result<UpdateReport> AdamWOptimizer::step(Stream& stream, const float* gradient, double gradient_factor,
-                                          std::int64_t step, double learning_rate) {
+                                          std::int64_t step, double learning_rate, const SignOfLife& sign_of_life) {
   assert(step >= 1);
   Result<UpdateReport> report = measure(stream, gradient, gradient_factor);
   if (!report || report->non_finite_index >= 0) return report;
   const double clip =
       settings_.max_grad_norm > 0 ? std::min(1.0, settings_.max_grad_norm / (report->gradient_norm + 1e-6)) : 1.0;
+  const auto update = [&](std::int64_t offset, std::int64_t count, bool decayed) {
+    stream.device().kernels().adamw(stream,
+                                    {.parameters = parameters_ + offset,
+                                     .gradient = gradient + offset,
+                                     .m = exp_avg() + offset,
+                                     .v = exp_avg_sq() + offset,
+                                     .count = count,
+                                     .step = step,
+                                     .learning_rate = static_cast<float>(learning_rate),
+                                     .beta1 = static_cast<float>(settings_.beta1),
+                                     .beta2 = static_cast<float>(settings_.beta2),
+                                     .epsilon = static_cast<float>(settings_.epsilon),
+                                     .weight_decay = decayed ? static_cast<float>(settings_.weight_decay) : 0.0f,
+                                     .gradient_scale = static_cast<float>(gradient_factor * clip)});
+    if (sign_of_life) sign_of_life();
+  };
   for (const Segment& segment : segments_) {
-    stream.device().kernels().adamw(
-        stream, {.parameters = parameters_ + segment.offset,
-                 .gradient = gradient + segment.offset,
-                 .m = exp_avg() + segment.offset,
-                 .v = exp_avg_sq() + segment.offset,
-                 .count = segment.count,
-                 .step = step,
-                 .learning_rate = static_cast<float>(learning_rate),
-                 .beta1 = static_cast<float>(settings_.beta1),
-                 .beta2 = static_cast<float>(settings_.beta2),
-                 .epsilon = static_cast<float>(settings_.epsilon),
-                 .weight_decay = segment.decayed ? static_cast<float>(settings_.weight_decay) : 0.0f,
-                 .gradient_scale = static_cast<float>(gradient_factor * clip)});
+    for (std::int64_t done = 0; done < segment.count; done += values_at_once)
+      update(segment.offset + done, std::min(values_at_once, segment.count - done), segment.decayed);
   }
   if (auto finished = stream.synchronize(); !finished) return finished.error();
   return report;

@@ -40,7 +40,7 @@ class AdamWOptimizer {
   // Update number `step`, counted from 1. `gradient`: floats, laid out like the parameters; `gradient_factor`
   // multiplies it first (1 / supervised tokens of the global batch).
   Result<UpdateReport> step(Stream& stream, const float* gradient, double gradient_factor, std::int64_t step,
-                            double learning_rate);
+                            double learning_rate, const SignOfLife& sign_of_life = {});
   // The norm and the first value that is not finite, without an update.
   Result<UpdateReport> measure(Stream& stream, const float* gradient, double gradient_factor);
 
