@@ -413,7 +413,8 @@ std::vector<Key> run_keys() {
       {.name = "recovery.loss_spike",
        .place = AT(recovery.loss_spike),
        .behaviour = free_key,
-       .description = "a loss spike that comes again when its step is replayed: apply the step, or stop",
+       .description = "a loss spike that comes again when a restart, or the next start, replays its step: apply the "
+                      "step, or stop",
        .choices = {{"continue"}, {"stop"}}},
       {.name = "hardware.gpu",
        .place = AT(hardware.gpu),

@@ -132,23 +132,24 @@ std::optional<Verdict> called_something_else(const Evidence& evidence) {
   return verdict;
 }
 
-// "rank 2, step 118": a rank may name another one than itself.
-std::int32_t rank_named_in(const std::string& where, std::int32_t otherwise) {
+// "rank 2, step 118": a rank may name another one than itself. -1: none.
+std::int32_t rank_named_in(const std::string& where) {
   const std::size_t at = where.find("rank ");
-  if (at == std::string::npos) return otherwise;
+  if (at == std::string::npos) return -1;
   std::int32_t number = 0;
   bool any = false;
   for (std::size_t i = at + 5; i < where.size() && where[i] >= '0' && where[i] <= '9' && number < 10'000'000;
        ++i, any = true) {
     number = number * 10 + (where[i] - '0');
   }
-  return any ? number : otherwise;
+  return any ? number : -1;
 }
 
 Verdict reported_by(const Evidence& evidence, const Ranks& reporters, double confidence) {
+  // When any of them names a rank, the others only tell what they saw of it.
   const Ranks culprits = ranks_where(evidence, [&](const RankFacts& rank) {
     return std::any_of(reporters.begin(), reporters.end(), [&](const RankFacts* reporter) {
-      return rank_named_in(reporter->failure->failure.where, reporter->rank.value) == rank.rank.value;
+      return rank_named_in(reporter->failure->failure.where) == rank.rank.value;
     });
   });
   const Failure& failure = reporters.front()->failure->failure;

@@ -8,8 +8,9 @@ namespace ftl {
 namespace {
 
 constexpr Duration settling = std::chrono::milliseconds(250);
-// A library's error comes quickly, the end of the peer that caused it may not: a core dump takes its time.
-constexpr Duration settling_after_library_error = std::chrono::seconds(1);
+// A library's error comes quickly, the end of the peer that caused it may not: a core dump takes its time. And what all
+// ranks see at once need not be told first by the one that caused it.
+constexpr Duration longer_settling = std::chrono::seconds(1);
 // The end of a process that was killed can take long (much memory to give back); one that nobody waits for any more is
 // left sooner.
 constexpr int most_kills_outright = 10;
@@ -93,10 +94,20 @@ bool Supervisor::Impl::only_library_errors() const {
          !engine.exit;
 }
 
+bool Supervisor::Impl::more_will_speak() const {
+  const auto saw_a_bad_sum = [](const RankFacts& rank) {
+    if (!rank.failure) return false;
+    const FaultKind kind = rank.failure->failure.kind;
+    return kind == FaultKind::loss_not_finite || kind == FaultKind::loss_spike;
+  };
+  const auto is_silent = [](const RankFacts& rank) { return !rank.failure && !rank.exit && !rank.keeper_lost; };
+  return std::ranges::any_of(ranks, saw_a_bad_sum) && std::ranges::any_of(ranks, is_silent);
+}
+
 void Supervisor::Impl::advance(TimePoint now) {
   if (state == State::running) {
     if (all_ended_well()) return end_well(now);
-    const Duration wait = only_library_errors() ? settling_after_library_error : settling;
+    const Duration wait = only_library_errors() || more_will_speak() ? longer_settling : settling;
     if (trouble_since && (gone || now - *trouble_since >= wait)) judge(now);
   }
   if (state == State::tearing_down) advance_teardown(now);

@@ -115,6 +115,7 @@ struct Supervisor::Impl {
   bool all_work_done() const;
   bool all_ended_well() const;
   bool only_library_errors() const;
+  bool more_will_speak() const;
   void end_well(TimePoint now);
   void judge(TimePoint now);
   int exit_code_for(FaultKind kind) const;

@@ -1,7 +1,9 @@
 #include "trainer/loss_guard.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <vector>
 
 namespace ftl {
@@ -33,6 +35,12 @@ std::optional<SpikeLimit> spike_limit(std::span<const MetricsRecord> recent) {
   const double deviation = normal_consistency * median_of(losses);
   known.limit = std::max({factor * known.median, known.median + deviations * deviation, known.median + least_nats});
   return known;
+}
+
+bool all_finite(std::span<const float> values) {
+  std::uint32_t largest = 0;  // without a branch in the loop, so it is vectorised
+  for (const float value : values) largest = std::max(largest, std::bit_cast<std::uint32_t>(value) & 0x7fffffffu);
+  return largest < 0x7f800000u;
 }
 
 }  // namespace ftl

@@ -20,4 +20,7 @@ struct SpikeLimit {
 };
 std::optional<SpikeLimit> spike_limit(std::span<const MetricsRecord> recent);
 
+// Neither NaN nor infinite, all of them. One pass at the speed of memory.
+bool all_finite(std::span<const float> values);
+
 }  // namespace ftl

@@ -61,7 +61,8 @@ class TrainingRun {
   Result<std::span<float>> exchange();
   Result<Done> wrong_sum(std::int64_t count, std::int64_t step);
   Result<Done> check_tag(std::span<const float> total) const;
-  std::optional<Failure> judge_loss(double loss) const;
+  std::optional<Failure> judge_loss(double loss, std::int64_t own_tokens) const;
+  Failure about_the_sum(Failure failure, bool own_part_is_bad) const;
   Result<Done> save_durable();
   Result<Done> evaluate();
   Result<Done> between_steps();
@@ -101,6 +102,10 @@ class TrainingRun {
   double best_eval_loss_ = 0;
   std::vector<MetricsRecord> recent_;  // for whoever resumes: the launcher may not live to write these lines
   bool stop_agreed_ = false;
+  struct OwnPart {  // of the step's sum
+    double loss = 0;
+    bool finite = true;  // losses and gradients
+  } own_part_;
 };
 
 void TrainingRun::enter(Phase phase) {
@@ -148,6 +153,7 @@ Result<Done> TrainingRun::accumulate_leaves(std::span<const std::int64_t> indice
   };
   const auto elsewhere = [this](Direction) { context_.recorder.heartbeat(); };
   enter(Phase::forward);
+  own_part_ = {};
   auto consume = [&](std::size_t position, const Lanes::LeafResult& leaf) -> Result<Done> {
     std::span<float> buffer = sum_.next_leaf();
     if (Result<Done> copied = state_.download_gradient(lanes_.first_stream(), leaf.gradient, buffer.first(parameters));
@@ -155,6 +161,8 @@ Result<Done> TrainingRun::accumulate_leaves(std::span<const std::int64_t> indice
       return copied;
     double loss = leaf.loss.loss;
     if (position == 0) faults_.spoil(computing(), loss, buffer.first(parameters));
+    own_part_.loss += loss;
+    own_part_.finite = own_part_.finite && std::isfinite(loss) && all_finite(buffer.first(parameters));
     buffer[parameters] = static_cast<float>(loss);
     buffer[parameters + 1] = position == 0 && context_.stop_requested() ? 1.0F : 0.0F;
     buffer[parameters + 2] = step_tag(computing(), config_.global_batch_size);
@@ -214,15 +222,28 @@ Result<std::span<float>> TrainingRun::exchange() {
   return total;
 }
 
+// Every rank sees the same sum, so all of them give up; those whose own part of it is bad name themselves.
+Failure TrainingRun::about_the_sum(Failure failure, bool own_part_is_bad) const {
+  failure.where = fmt::format("step {}", computing());
+  if (own_part_is_bad) failure.where = fmt::format("rank {}, ", rank_.value) + failure.where;
+  return failure;
+}
+
 // A spike is replayed once; one that comes again is accepted or not by the launcher.
-std::optional<Failure> TrainingRun::judge_loss(double loss) const {
+std::optional<Failure> TrainingRun::judge_loss(double loss, std::int64_t own_tokens) const {
+  if (!std::isfinite(loss)) {
+    return about_the_sum(
+        {FaultKind::loss_not_finite, fmt::format("the loss of step {} is {}", computing(), loss), "", ""},
+        !own_part_.finite);
+  }
   const std::optional<SpikeLimit> known = spike_limit(recent_);
   if (!known || loss <= known->limit || spec_.accepted_spike == computing()) return std::nullopt;
-  return Failure{
-      FaultKind::loss_spike,
-      fmt::format("the loss of step {} is {:.6g}; the median of the {} before it is {:.6g}, the limit {:.6g}",
-                  computing(), loss, known->losses, known->median, known->limit),
-      "", ""};
+  return about_the_sum(
+      {FaultKind::loss_spike,
+       fmt::format("the loss of step {} is {:.6g}; the median of the {} before it is {:.6g}, the limit {:.6g}",
+                   computing(), loss, known->losses, known->median, known->limit),
+       "", ""},
+      own_part_.loss > known->limit * static_cast<double>(own_tokens));
 }
 
 Result<Done> TrainingRun::step() {
@@ -234,33 +255,27 @@ Result<Done> TrainingRun::step() {
   const double own_seconds = seconds_between(began, context_.clock.now());
   const auto own =
       std::span(indices).subspan(static_cast<std::size_t>(own_.begin), static_cast<std::size_t>(own_.end - own_.begin));
-  const std::int64_t own_tokens = tokens_of(own).all;
+  const BatchTokens own_tokens = tokens_of(own);
   Result<std::span<float>> total = exchange();
   if (!total) return total.error();
 
   enter(Phase::optimizer);
   const std::size_t parameters = static_cast<std::size_t>(state_.parameters());
   const double loss = static_cast<double>((*total)[parameters]) / static_cast<double>(tokens.supervised);
-  const std::string where = fmt::format("rank {}, step {}", rank_.value, computing());
   stop_agreed_ = (*total)[parameters + 1] > 0;
-  if (!std::isfinite(loss)) {
-    return Failure{FaultKind::loss_not_finite, fmt::format("the loss of step {} is {}", computing(), loss), where, ""};
-  }
-  if (auto spike = judge_loss(loss)) {
-    spike->where = where;
-    return *spike;
-  }
+  if (auto bad = judge_loss(loss, own_tokens.supervised)) return *bad;
   const double rate = config_.learning_rate * learning_rate_multiplier(schedule_, completed_);
   Result<double> norm = state_.apply(lanes_.first_stream(), total->first(parameters),
                                      1.0 / static_cast<double>(tokens.supervised), rate, computing(), sign_of_life_);
   if (!norm) {
-    norm.error().where = where;
-    return norm.error();
+    const bool is_own = norm.error().kind != FaultKind::loss_not_finite || !own_part_.finite;
+    return about_the_sum(norm.error(), is_own);
   }
   ++completed_;
   if (Result<Done> downloaded = state_.download(lanes_.first_stream()); !downloaded) return downloaded;
-  const ReportStep report{completed_,  loss,      *norm, rate, tokens.all, seconds_between(began, context_.clock.now()),
-                          own_seconds, own_tokens};
+  const ReportStep report{completed_,  loss,          *norm,
+                          rate,        tokens.all,    seconds_between(began, context_.clock.now()),
+                          own_seconds, own_tokens.all};
   remember(recent_, {report.step, false, loss, *norm, rate, report.tokens, report.seconds});
   hot_->save(state_.views(), trainer_state(), sign_of_life_);
   context_.report(report);

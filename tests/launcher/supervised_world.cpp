@@ -270,6 +270,12 @@ Deed SupervisedWorld::everyone_reports(FaultKind kind, const std::string& what) 
       reports(kind, what, "rank " + std::to_string(i))(world, Rank{i});
   };
 }
+Deed SupervisedWorld::everyone_sees(FaultKind kind, const std::string& what) {
+  return [=](SupervisedWorld& world, Rank rank) {
+    for (int i = 0; i < static_cast<int>(world.ranks_.size()); ++i)
+      reports(kind, what, Rank{i} == rank ? "rank " + std::to_string(i) + ", step 6" : "step 6")(world, Rank{i});
+  };
+}
 SupervisedWorld::Deed SupervisedWorld::becomes_slow() {
   return
       [](SupervisedWorld& world, Rank rank) { world.ranks_[static_cast<std::size_t>(rank.value)].own_seconds = 0.35; };

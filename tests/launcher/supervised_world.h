@@ -37,7 +37,8 @@ class SupervisedWorld {
   static Deed goes_on_without_collective();
   static Deed calls_with_count(std::uint64_t count);
   static Deed reports(FaultKind kind, const std::string& what, const std::string& where = "");
-  static Deed everyone_reports(FaultKind kind, const std::string& what);
+  static Deed everyone_reports(FaultKind kind, const std::string& what);  // and names itself
+  static Deed everyone_sees(FaultKind kind, const std::string& what);     // but only the rank itself is named
   static Deed loses_its_keeper();
   static Deed becomes_slow();          // from this step on, until the end of the attempt
   static Deed loses_its_connection();  // the keeper lives, kills its rank and comes back

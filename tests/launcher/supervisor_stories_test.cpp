@@ -79,6 +79,14 @@ const std::vector<Story>& stories() {
        A::replay_step,
        0,
        {0, 1}},
+      {"NanInTheSumThatOneRankMade",
+       4,
+       2,
+       World::everyone_sees(K::loss_not_finite, "the loss is nan"),
+       K::loss_not_finite,
+       A::replay_step,
+       0,
+       {2}},
       {"HostOutOfMemory",
        2,
        1,
@@ -252,6 +260,18 @@ TEST(SupervisorStories, ASpikeThatTheStartHasAcceptedIsToldToTheRanks) {
   World world(2, options);
   world.run_until_finished();
   EXPECT_EQ(world.attempts().at(0).accepted_spike, 6);
+}
+
+TEST(SupervisorStories, WhoMadeABadSumIsNamedEvenIfItSpeaksLast) {
+  World world(2);
+  world.plan(6, 0, World::reports(K::loss_not_finite, "the loss is nan", "step 6")).run(2.4);
+  ASSERT_TRUE(world.verdicts().empty());
+  const Failure own{K::loss_not_finite, "the loss is nan", "rank 1, step 6", ""};
+  world.tell(RankReported{world.attempt(), Rank{1}, ReportFailure{own, 5}});
+  world.run_until_finished();
+  ASSERT_EQ(world.verdicts().size(), 1u);
+  ASSERT_EQ(world.verdicts()[0].culprits.size(), 1u);
+  EXPECT_EQ(world.verdicts()[0].culprits[0].rank, 1);
 }
 
 // Some try meets the room that somebody has made; none of them costs a step.

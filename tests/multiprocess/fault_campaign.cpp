@@ -23,8 +23,7 @@ struct Row {
   int exit_code = 0;        // 0: and the undisturbed bytes
   bool any_phase = false;
   std::int64_t first_step = 2, last_step = 11;
-  bool by_writer = false;     // rank 0 only
-  bool of_all_ranks = false;  // every rank names it, so it has no culprit of its own
+  bool by_writer = false;  // rank 0 only
   int lanes = 1;
 };
 
@@ -41,12 +40,9 @@ const std::vector<Row>& table() {
       {"skip_collective", {"collective_mismatch", "B.2", "A.3.3", -1, "stop"}, 4},
       {"mismatch_collective", {"collective_mismatch", "B.2", "A.3.3", -1, "stop"}, 4},
       {.fault = "slow=300", .verdict = {"straggler", "D.2", "A.3.3", -1, "observe"}, .last_step = 6},
-      {.fault = "nan_loss", .verdict = {"loss_not_finite", "A.3.3", "C.1.2", -1, "replay_step"}, .of_all_ranks = true},
-      {.fault = "nan_grad", .verdict = {"loss_not_finite", "A.3.3", "C.1.2", -1, "replay_step"}, .of_all_ranks = true},
-      {.fault = "loss_spike",
-       .verdict = {"loss_spike", "C.2.1", "B.1.2", -1, "replay_step"},
-       .first_step = 4,
-       .of_all_ranks = true},
+      {.fault = "nan_loss", .verdict = {"loss_not_finite", "A.3.3", "C.1.2", -1, "replay_step"}},
+      {.fault = "nan_grad", .verdict = {"loss_not_finite", "A.3.3", "C.1.2", -1, "replay_step"}},
+      {.fault = "loss_spike", .verdict = {"loss_spike", "C.2.1", "B.1.2", -1, "replay_step"}, .first_step = 4},
       {.fault = "disk_full",
        .verdict = {"storage_full", "A.11", "A.2.3", -1, "retry"},
        .last_step = 12,
@@ -95,10 +91,8 @@ std::string misfit(const Row& row, const Drawn& drawn, const RunSite& site, cons
   compare("exit code", std::to_string(result.exit_code), std::to_string(row.exit_code));
   compare("number of verdicts", std::to_string(site.verdicts().size()), "1");
   const Json culprits = verdict.value("culprits", Json::array());
-  if (!row.of_all_ranks) {
-    compare("culprit", culprits.size() == 1 ? std::to_string(culprits[0].value("rank", -1)) : culprits.dump(),
-            std::to_string(drawn.rank));
-  }
+  compare("culprit", culprits.size() == 1 ? std::to_string(culprits[0].value("rank", -1)) : culprits.dump(),
+          std::to_string(drawn.rank));
   if (row.exit_code == 0 && site.adapter() != undisturbed_adapter()) wrong += "the adapter has other bytes; ";
   if (row.exit_code == 0 && site.logged_steps().size() != steps_of_tiny_run) wrong += "metrics lack steps; ";
   if (!site.left().empty()) wrong += "processes are left; ";

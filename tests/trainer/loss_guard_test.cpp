@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
+#include <utility>
+#include <vector>
 
 namespace ftl {
 namespace {
@@ -70,6 +73,20 @@ TEST(LossGuard, LeavesEvaluationsOut) {
     remember(recent, {step, true, 900.0, 0, 0, 100, 0.1});
   }
   EXPECT_DOUBLE_EQ(spike_limit(recent)->median, 2.0);
+}
+
+TEST(AllFinite, SeesOneBadValueAnywhere) {
+  std::vector<float> values(37, -3.0e38F);
+  EXPECT_TRUE(all_finite(values));
+  EXPECT_TRUE(all_finite({}));
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float bad : {infinity, -infinity, std::numeric_limits<float>::quiet_NaN()}) {
+    for (float& value : values) {
+      const float before = std::exchange(value, bad);
+      EXPECT_FALSE(all_finite(values));
+      value = before;
+    }
+  }
 }
 
 }  // namespace
