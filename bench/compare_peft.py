@@ -183,12 +183,42 @@ def run_peft(args, case, adapter, micro):
             "first_step": steps[0]["at"] - began, "peak_rss": lines[-1]["peak_rss"]}
 
 
-def summary(runs, tokens):
+def sgemm_peak(threads):
+    """FLOP/s of torch's float32 product of 2048-cubes (MKL), the best of ten."""
+    import torch
+
+    torch.set_num_threads(threads)
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    best = 0.0
+    for _ in range(10):
+        began = time.monotonic()
+        torch.mm(a, b)
+        best = max(best, 2 * 2048**3 / (time.monotonic() - began))
+    return best
+
+
+def operations_of_step(model, tokens, batch, share):
+    """As trainer/model/arithmetic.h counts, of LoRA on all linear layers: products and the causal half of attention."""
+    config = json.loads((model / "config.json").read_text())
+    width, ffn, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
+    heads, head_dim = config["num_attention_heads"], config.get("head_dim") or width // config["num_attention_heads"]
+    kv = config["num_key_value_heads"] * head_dim
+    shapes = [(width, heads * head_dim), (width, kv), (width, kv), (heads * head_dim, width), (width, ffn), (width, ffn),
+              (ffn, width)]
+    rows, supervised = tokens - 1, round(tokens * share) - (share == 1)
+    linear = sum(2 * 2 * rows * i * o + 2 * rows * RANK * (3 * i + 3 * o) for i, o in shapes)
+    attention = 7 * heads * head_dim * rows * (rows + 1)
+    return batch * (layers * (linear + attention) + 2 * 2 * supervised * width * config["vocab_size"])
+
+
+def summary(runs, tokens, operations, peak):
     seconds = [second for run in runs for second in run["seconds"][2:]]
     rates = sorted(tokens / second for second in seconds)
+    step = statistics.median(seconds)
     return {"tokens_per_second": statistics.median(rates), "slowest": rates[0], "fastest": rates[-1],
-            "peak_rss_bytes": max(run["peak_rss"] for run in runs),
-            "first_step_seconds": statistics.median(run["first_step"] for run in runs)}
+            "share_of_sgemm_peak": operations / step / peak, "peak_rss_bytes": max(run["peak_rss"] for run in runs),
+            "first_step_seconds": statistics.median(run["first_step"] for run in runs),
+            "start_seconds": statistics.median(run["first_step"] - run["seconds"][0] for run in runs)}
 
 
 def compare(args, model_name, label_name):
@@ -210,19 +240,23 @@ def compare(args, model_name, label_name):
         ours.append(run_ftlaunch(args, case, steps, RATE, "run", args.lanes))
         theirs.append(run_peft(args, case, initial, batch))
     differences = [abs(a - b) / abs(b) for a, b in zip(ours[0]["losses"], theirs[0]["losses"])]
+    operations = operations_of_step(model, tokens, batch, LABELS[label_name])
     result = {"case": f"{model_name}, {label_name}", "sequence": tokens, "batch": batch, "steps": steps,
               "losses": [ours[0]["losses"], theirs[0]["losses"]], "largest_loss_difference": max(differences),
-              "ftlaunch": summary(ours, tokens * batch), "pytorch_peft": summary(theirs, tokens * batch)}
+              "ftlaunch": summary(ours, tokens * batch, operations, args.peak),
+              "pytorch_peft": summary(theirs, tokens * batch, operations, args.peak)}
     a, b = result["ftlaunch"], result["pytorch_peft"]
     result["ratios"] = {"speed": a["tokens_per_second"] / b["tokens_per_second"],
                         "memory": a["peak_rss_bytes"] / b["peak_rss_bytes"],
-                        "start": a["first_step_seconds"] / b["first_step_seconds"]}
+                        "first_step": a["first_step_seconds"] / b["first_step_seconds"],
+                        "start": a["start_seconds"] / b["start_seconds"]}
     if max(differences) > 1e-3:
         sys.exit(f"{result['case']}: losses differ by {max(differences):.2e}, nothing is comparable: {result['losses']}")
     print(f"{result['case']:18} loss difference {max(differences):.1e}   "
-          f"ftlaunch {a['tokens_per_second']:.0f} tokens/s, {a['peak_rss_bytes'] >> 20} MiB, {a['first_step_seconds']:.2f} s"
-          f"   PyTorch + PEFT {b['tokens_per_second']:.0f} tokens/s, {b['peak_rss_bytes'] >> 20} MiB, "
-          f"{b['first_step_seconds']:.2f} s   speed x {result['ratios']['speed']:.2f}, memory x "
+          f"ftlaunch {a['tokens_per_second']:.0f} tokens/s ({100 * a['share_of_sgemm_peak']:.0f} % of peak), "
+          f"{a['peak_rss_bytes'] >> 20} MiB, {a['start_seconds']:.2f} s   PyTorch + PEFT {b['tokens_per_second']:.0f} "
+          f"tokens/s ({100 * b['share_of_sgemm_peak']:.0f} %), {b['peak_rss_bytes'] >> 20} MiB, "
+          f"{b['start_seconds']:.2f} s   speed x {result['ratios']['speed']:.2f}, memory x "
           f"{result['ratios']['memory']:.2f}, start x {result['ratios']['start']:.2f}", flush=True)
     return result
 
@@ -247,17 +281,20 @@ PyTorch + PEFT, runs interleaved; the losses of every step agree within the diff
 
 Machine: {here["processor"]}, {here["cores"]} cores, {here["system"]}. torch {here["torch"]}, transformers {here["transformers"]}, peft {here["peft"]}.
 ftlaunch: {record["ranks"]} rank(s), {record["lanes"]} lane(s); PyTorch: one process; {record["threads"]} threads each; {record["repeats"]} run(s) of each.
-Speed: median (slowest to fastest step). Memory: peak resident, the mapped base included. Start: command to first finished step.
+Speed: median (slowest to fastest step). Of peak: arithmetic of a step (products and the causal half of attention, nothing recomputed)
+against torch's fastest float32 product, {record["sgemm_peak"] * 1e-9:.1f} GFLOP/s. Memory: peak resident, the mapped base included. Start: from
+the command (`ftlaunch`, `torchrun`) to the first step's beginning; first step: to its end.
 
-| case | loss difference | ftlaunch, tokens/s | PyTorch + PEFT, tokens/s | speed | memory, MiB | start, s |
-|---|---|---|---|---|---|---|
+| case | loss difference | ftlaunch, tokens/s | PyTorch + PEFT, tokens/s | speed | of peak | memory, MiB | start, s | first step, s |
+|---|---|---|---|---|---|---|---|---|
 """
     for result in record["results"]:
         a, b, ratio = result["ftlaunch"], result["pytorch_peft"], result["ratios"]
         rate = lambda side: f"{side['tokens_per_second']:.0f} ({side['slowest']:.0f} to {side['fastest']:.0f})"
         text += (f"| {result['case']}: {result['batch']} x {result['sequence']} tokens | {result['largest_loss_difference']:.0e} | "
-                 f"{rate(a)} | {rate(b)} | x {ratio['speed']:.2f} | {a['peak_rss_bytes'] >> 20} against {b['peak_rss_bytes'] >> 20} | "
-                 f"{a['first_step_seconds']:.1f} against {b['first_step_seconds']:.1f} |\n")
+                 f"{rate(a)} | {rate(b)} | x {ratio['speed']:.2f} | {100 * a['share_of_sgemm_peak']:.0f} % against "
+                 f"{100 * b['share_of_sgemm_peak']:.0f} % | {a['peak_rss_bytes'] >> 20} against {b['peak_rss_bytes'] >> 20} | "
+                 f"{a['start_seconds']:.2f} against {b['start_seconds']:.2f} | {a['first_step_seconds']:.1f} against {b['first_step_seconds']:.1f} |\n")
     return text
 
 
@@ -279,10 +316,11 @@ def main():
     args = parser.parse_args()
     if args.child:
         return peft_child(args)
+    args.peak = sgemm_peak(args.threads)
     results = [compare(args, *case.split(":")) for case in args.cases]
     if args.out:
         record = {"machine": machine(), "threads": args.threads, "ranks": args.ranks, "lanes": args.lanes,
-                  "repeats": args.repeats, "results": results}
+                  "repeats": args.repeats, "sgemm_peak": args.peak, "results": results}
         args.out.write_text(json.dumps(record, indent=1) + "\n")
         args.out.with_suffix(".md").write_text(page(record))
 
