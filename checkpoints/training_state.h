@@ -43,7 +43,7 @@ struct TrainerState {
   std::int64_t step = 0;      // completed optimizer steps
   double best_eval_loss = 0;  // 0 = none yet
   std::string run_identity;   // hash over the identity keys of the configuration (configs/config_reader.h)
-  std::string platform;       // binary, BLAS and instruction set that made the values
+  std::string platform;       // binary and instruction set that made the values
   // Oldest first. A launcher that is killed takes the newest lines of metrics.jsonl with it; whoever resumes from this
   // state can write them again.
   std::vector<MetricsRecord> recent{};

@@ -15,7 +15,7 @@ namespace ftl {
 
 struct ReportStarted {  // the rank is up and has joined the world
   std::int32_t pid = 0;
-  std::string platform;           // binary, BLAS and instruction set
+  std::string platform;           // binary and instruction set
   std::string backend;            // "Open MPI 4.1.4"
   std::int64_t steps = 0;         // of the whole run
   std::int64_t resumed_step = 0;  // 0 = fresh

@@ -43,7 +43,7 @@ struct Survey {
   std::int64_t steps = 0;
   std::vector<MemoryItem> memory;
   std::string inputs_hash;  // over data, tokenizer and model headers: part of the run's identity
-  std::string platform;     // binary, BLAS and instruction set
+  std::string platform;     // binary and instruction set
   std::string audit;        // a few examples with their supervised spans, for people
 };
 

@@ -3,9 +3,9 @@
 // CPU path (<op>_cpu.cpp) and, on GPUs, a kernel (<op>.cuh). All matrices are row-major and contiguous, all pointers
 // are memory of the device, float32 unless said otherwise.
 //
-// Exactness: what an operation computes depends on its arguments alone, never on the number of threads of its stream;
-// work is spread over threads by output elements only, and BLAS is called single-threaded on tiles of shapes fixed by
-// (m, n, k).
+// Exactness: what an operation computes depends on its arguments alone, never on the number of threads of its stream.
+// Work is spread over threads by output elements only, and an element of a matrix product is one chain of multiply-adds
+// whatever else is computed beside it (kernels/cpu/product.h).
 #pragma once
 
 #include <bit>

@@ -15,7 +15,7 @@ struct RunRecord {
   RunConfig config;
   Placement placement;
   std::string inputs_hash;
-  std::string platform;  // binary, BLAS and instruction set: imposed on every rank and every resume
+  std::string platform;  // binary and instruction set: imposed on every rank and every resume
   std::vector<std::string> injected;
   std::string started;  // ISO 8601, UTC
 };
