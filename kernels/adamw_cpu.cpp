@@ -37,7 +37,7 @@ void update(float* __restrict parameters, const float* __restrict gradient, floa
 
 void adamw(Stream& stream, const AdamW& args) {
   const Factors factors = factors_of(args);
-  cpu(stream).pool().parallel_blocks(args.count, 16384, [&](std::int64_t begin, std::int64_t end) {
+  cpu(stream).parallel_blocks(args.count, 16384, [&](std::int64_t begin, std::int64_t end) {
     update(args.parameters + begin, args.gradient + begin, args.m + begin, args.v + begin, end - begin, factors);
   });
 }

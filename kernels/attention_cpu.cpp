@@ -194,7 +194,7 @@ void add_part(float* __restrict to, const float* __restrict from, std::int64_t c
 void attention_forward(Stream& stream, const AttentionForward& args) {
   CpuStream& on = cpu(stream);
   const std::int64_t blocks = (args.rows + block - 1) / block;
-  on.pool().parallel_for(args.heads * blocks, [&](std::int64_t index, int thread) {
+  on.parallel_for(args.heads * blocks, [&](std::int64_t index, int thread) {
     const std::int64_t longest_first = blocks - 1 - index / args.heads;
     forward_block(args, index % args.heads, longest_first * block, on.scratch(thread));
   });
@@ -208,7 +208,7 @@ void attention_backward(Stream& stream, const AttentionBackward& args) {
   float* const row_sums = args.scratch;                           // [heads, rows]
   float* const dk_parts = row_sums + args.heads * args.rows;      // [heads, rows, head_dim]
   float* const dv_parts = dk_parts + args.heads * args.rows * d;  // [heads, rows, head_dim]
-  on.pool().parallel_for(args.heads, [&](std::int64_t head, int thread) {
+  on.parallel_for(args.heads, [&](std::int64_t head, int thread) {
     for (std::int64_t row = 0; row < args.rows; ++row) {
       const std::int64_t at = (row * args.heads + head) * d;
       row_sums[head * args.rows + row] = row_sum(args.d_out + at, args.out + at, d);
@@ -218,12 +218,14 @@ void attention_backward(Stream& stream, const AttentionBackward& args) {
         group == 1 ? HeadGradients{args.dk + head * d, args.dv + head * d, kv_width, sums}
                    : HeadGradients{dk_parts + head * args.rows * d, dv_parts + head * args.rows * d, d, sums};
     for (std::int64_t j0 = 0; j0 < args.rows; j0 += block) {
-      for (std::int64_t i0 = j0; i0 < args.rows; i0 += block)
+      for (std::int64_t i0 = j0; i0 < args.rows; i0 += block) {
         backward_block(args, head, i0, j0, to, on.scratch(thread));
+        if (thread == CpuStream::calling_thread) on.piece_done();
+      }
     }
   });
   if (group == 1) return;
-  on.pool().parallel_blocks(args.rows, 32, [&](std::int64_t begin, std::int64_t end) {
+  on.parallel_blocks(args.rows, 32, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       for (std::int64_t kv_head = 0; kv_head < args.kv_heads; ++kv_head) {
         const std::int64_t to = row * kv_width + kv_head * d;

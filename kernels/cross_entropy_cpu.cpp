@@ -53,7 +53,7 @@ void cross_entropy(Stream& stream, const CrossEntropy& args) {
   for (std::int64_t first = 0; first < args.rows; first += bundle) {
     const std::int64_t count = args.rows - first < bundle ? args.rows - first : bundle;
     float* losses = args.row_losses != nullptr ? args.row_losses : waiting;
-    cpu(stream).pool().parallel_for(count, [&](std::int64_t index, int) {
+    cpu(stream).parallel_for(count, [&](std::int64_t index, int) {
       const std::int64_t row = first + index;
       assert(args.targets[row] >= 0 && args.targets[row] < args.vocabulary);
       losses[index] = row_loss(args.logits + row * args.vocabulary, args.targets[row], args.vocabulary, args.backward);

@@ -2,6 +2,10 @@
 
 namespace ftl {
 
+void Stream::piece_done() const {
+  if (report_) report_();
+}
+
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   if (this != &other) {
     if (device_ != nullptr) device_->release(data_, bytes_);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,6 +26,15 @@ class Stream {
   virtual Device& device() = 0;
   // Waits until everything started on this stream is finished; a fault of the device surfaces here.
   virtual Result<Done> synchronize() = 0;
+
+  // Calls `report` whenever a small piece of an operation is done, on the thread that uses the stream: one that works
+  // at a long operation can then be told from one that is stuck in it. A GPU's stream never calls it.
+  void report_pieces_to(std::function<void()> report) { report_ = std::move(report); }
+  // For operations. In device.cpp: what is inline here is compiled for every instruction set.
+  void piece_done() const;
+
+ private:
+  std::function<void()> report_;  // empty: nobody asks
 };
 
 // Owns device memory; move-only; frees through the device that made it, which must outlive it.

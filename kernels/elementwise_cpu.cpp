@@ -9,19 +9,19 @@ constexpr std::int64_t block = 32768;  // 128 KiB: a few microseconds
 }  // namespace
 
 void fill(Stream& stream, const Fill& args) {
-  cpu(stream).pool().parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
+  cpu(stream).parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) args.y[i] = args.value;
   });
 }
 
 void add(Stream& stream, const Add& args) {
-  cpu(stream).pool().parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
+  cpu(stream).parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) args.y[i] += args.scale * args.x[i];
   });
 }
 
 void scale(Stream& stream, const Scale& args) {
-  cpu(stream).pool().parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
+  cpu(stream).parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) args.y[i] *= args.scale;
   });
 }

@@ -7,7 +7,7 @@
 namespace ftl::FTL_CPU {
 
 void embedding_forward(Stream& stream, const EmbeddingForward& args) {
-  cpu(stream).pool().parallel_blocks(args.rows, 64, [&](std::int64_t begin, std::int64_t end) {
+  cpu(stream).parallel_blocks(args.rows, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       float* const to = args.y + row * args.width;
       const std::int64_t first = args.ids[row] * args.width;
@@ -22,7 +22,7 @@ void embedding_forward(Stream& stream, const EmbeddingForward& args) {
 
 // A token may stand in many rows, so threads divide the columns: every element is summed by one thread, rows ascending.
 void embedding_backward(Stream& stream, const EmbeddingBackward& args) {
-  cpu(stream).pool().parallel_blocks(args.width, 64, [&](std::int64_t begin, std::int64_t end) {
+  cpu(stream).parallel_blocks(args.width, 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = 0; row < args.rows; ++row) {
       assert(args.ids[row] >= 0 && args.ids[row] < args.vocabulary);
       float* to = args.d_table + args.ids[row] * args.width;

@@ -30,7 +30,7 @@ float dot(const float* x, const float* y, const float* z, std::int64_t width) {
 }  // namespace
 
 void rms_norm_forward(Stream& stream, const RmsNormForward& args) {
-  cpu(stream).pool().parallel_blocks(args.rows, rows_a_block, [&](std::int64_t begin, std::int64_t end) {
+  cpu(stream).parallel_blocks(args.rows, rows_a_block, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const float* x = args.x + row * args.width;
       float* y = args.y + row * args.width;
@@ -43,9 +43,9 @@ void rms_norm_forward(Stream& stream, const RmsNormForward& args) {
 }
 
 void rms_norm_backward(Stream& stream, const RmsNormBackward& args) {
-  ThreadPool& pool = cpu(stream).pool();
+  CpuStream& on = cpu(stream);
   if (args.d_gain != nullptr) {  // first, while dy is whole: dx may be the same memory
-    pool.parallel_blocks(args.width, 64, [&](std::int64_t begin, std::int64_t end) {
+    on.parallel_blocks(args.width, 64, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t row = 0; row < args.rows; ++row) {
         const float* x = args.x + row * args.width;
         const float* dy = args.dy + row * args.width;
@@ -54,7 +54,7 @@ void rms_norm_backward(Stream& stream, const RmsNormBackward& args) {
       }
     });
   }
-  pool.parallel_blocks(args.rows, rows_a_block, [&](std::int64_t begin, std::int64_t end) {
+  on.parallel_blocks(args.rows, rows_a_block, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const float* x = args.x + row * args.width;
       const float* dy = args.dy + row * args.width;

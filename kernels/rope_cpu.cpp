@@ -18,7 +18,7 @@ void rotate(float* __restrict a, float* __restrict b, const float* __restrict co
 void rope(Stream& stream, const Rope& args) {
   const std::int64_t half = args.head_dim / 2;
   const float sign = args.backward ? -1.0f : 1.0f;
-  cpu(stream).pool().parallel_blocks(args.rows, 16, [&](std::int64_t begin, std::int64_t end) {
+  cpu(stream).parallel_blocks(args.rows, 16, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const std::int64_t angles = (args.first_position + row) * half;
       for (std::int64_t head = 0; head < args.heads; ++head) {

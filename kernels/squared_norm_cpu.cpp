@@ -39,7 +39,7 @@ void squared_norm(Stream& stream, const SquaredNorm& args) {
   args.non_finite[0] = -1;
   for (std::int64_t first = 0; first < blocks; first += bundle) {
     const std::int64_t count = blocks - first < bundle ? blocks - first : bundle;
-    cpu(stream).pool().parallel_for(count, [&](std::int64_t index, int) {
+    cpu(stream).parallel_for(count, [&](std::int64_t index, int) {
       const std::int64_t begin = (first + index) * block;
       const double sum = sum_of_squares(args.x + begin, args.count - begin < block ? args.count - begin : block);
       std::memcpy(waiting + static_cast<std::size_t>(index) * sizeof sum, &sum, sizeof sum);

@@ -12,7 +12,7 @@ Lanes sigmoid(Lanes x) { return 1.0f / (1.0f + exponential(-x)); }
 }  // namespace
 
 void swiglu_forward(Stream& stream, const SwiGluForward& args) {
-  cpu(stream).pool().parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
+  cpu(stream).parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
     std::int64_t i = begin;
     for (; i + lane_count <= end; i += lane_count) {
       const Lanes gate = load(args.gate + i);
@@ -26,7 +26,7 @@ void swiglu_forward(Stream& stream, const SwiGluForward& args) {
 }
 
 void swiglu_backward(Stream& stream, const SwiGluBackward& args) {
-  cpu(stream).pool().parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
+  cpu(stream).parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
     struct Gradients {
       Lanes gate, up;
     };

@@ -45,6 +45,10 @@ void Lanes::compute(Lane& lane, const Example& example, Work work, const PassPro
                              work == Work::loss_and_gradient ? lane.gradient.floats() : nullptr, progress);
 }
 
+void Lanes::report_pieces_to(const std::function<void()>& report) {
+  for (Lane& lane : lanes_) lane.stream->report_pieces_to(report);
+}
+
 Result<Done> Lanes::run(std::span<const Example> set, std::span<const std::int64_t> indices, Work work,
                         const PassProgress& progress, const PassProgress& elsewhere,
                         const std::function<Result<Done>(std::size_t, const LeafResult&)>& consume) {

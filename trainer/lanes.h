@@ -33,6 +33,8 @@ class Lanes {
   Result<Done> run(std::span<const Example> set, std::span<const std::int64_t> indices, Work work,
                    const PassProgress& progress, const PassProgress& elsewhere,
                    const std::function<Result<Done>(std::size_t, const LeafResult&)>& consume);
+  // Also within a layer, which a long sequence can make longer than a watchdog waits. Several at once, from any thread.
+  void report_pieces_to(const std::function<void()>& report);
   Stream& first_stream() { return *lanes_.front().stream; }
   std::size_t count() const { return lanes_.size(); }
 

@@ -399,6 +399,7 @@ Result<TrainingOutcome> train(RankContext& context, const ProcessSpec& spec, con
   Result<Lanes> planned = Lanes::plan(context.device, model, state->adapter(), lanes, spec.threads_per_rank,
                                       longest_example(inputs.examples), state->parameters());
   if (!planned) return planned.error();
+  planned->report_pieces_to([&recorder = context.recorder] { recorder.heartbeat(); });
   Result<ScheduleKind> schedule = schedule_named(config.lr_scheduler_type);
   if (!schedule) return schedule.error();
   return TrainingRun(context, spec, config, inputs, model, std::move(*state), std::move(*planned), *schedule).run();

@@ -18,6 +18,7 @@ class CpuStream final : public Stream {
   };
   static constexpr std::int64_t block_floats = 2 * 128 * 128 + 2 * 128, panel_floats = 10240;
 
+  static constexpr int calling_thread = 0;
   static constexpr std::int64_t floats_a_thread = block_floats + panel_floats;
 
   // `memory`: [threads, floats_a_thread]
@@ -26,7 +27,22 @@ class CpuStream final : public Stream {
 
   Device& device() override { return device_; }
   Result<Done> synchronize() override { return Done{}; }
-  ThreadPool& pool() { return *pool_; }
+  int threads() const { return pool_->threads(); }
+  // As in ThreadPool. The calling thread takes pieces as long as any are left, so its own suffice as signs of life.
+  template <class Body>
+  void parallel_for(std::int64_t count, const Body& body) {
+    pool_->parallel_for(count, [&](std::int64_t index, int thread) {
+      body(index, thread);
+      if (thread == calling_thread) piece_done();
+    });
+  }
+  template <class Body>
+  void parallel_blocks(std::int64_t count, std::int64_t block, const Body& body) {
+    parallel_for((count + block - 1) / block, [&](std::int64_t index, int) {
+      const std::int64_t begin = index * block;
+      body(begin, count - begin < block ? count : begin + block);
+    });
+  }
   Scratch scratch(int thread) {
     float* const own = memory_.floats() + thread * floats_a_thread;
     return {own, own + block_floats};

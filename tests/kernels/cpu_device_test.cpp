@@ -58,6 +58,65 @@ TEST(CpuDevice, RefusesMoreMemoryThanTheMachineHasWithoutOverflowing) {
   }
 }
 
+// What an operation says while it works, on a stream of one thread.
+template <class Operation>
+int pieces_of(const Operation& operation) {
+  testing::Cpu cpu(1);
+  int pieces = 0;
+  cpu.stream->report_pieces_to([&] { ++pieces; });
+  operation(cpu);
+  return pieces;
+}
+
+// 1.2e9 multiplications of which rows alone would make one piece.
+TEST(LongOperation, OfAProductGivesSignsOfLife) {
+  constexpr std::int64_t m = 240, n = 4608, k = 1024;
+  const testing::Floats a(m * k, 1.0F), b(n * k, 1.0F);
+  testing::Floats c(m * n);
+  const int pieces = pieces_of([&](testing::Cpu& cpu) {
+    cpu.kernels().matmul(*cpu.stream, {.a = a.data(),
+                                       .b = {.f32 = b.data()},
+                                       .c = c.data(),
+                                       .m = m,
+                                       .n = n,
+                                       .k = k,
+                                       .lda = k,
+                                       .ldb = k,
+                                       .ldc = n,
+                                       .transpose_a = false,
+                                       .transpose_b = true,
+                                       .alpha = 1,
+                                       .beta = 0});
+  });
+  EXPECT_GE(pieces, 3);
+  EXPECT_EQ(c, testing::Floats(m * n, static_cast<float>(k)));
+}
+
+// One head, which is one thread's: 10 blocks of its 4 x 4 are not above the diagonal.
+TEST(LongOperation, OfAttentionGivesSignsOfLifeWithinAHead) {
+  constexpr std::int64_t rows = 512, width = 8;
+  const testing::Floats x(rows * width, 0.5F), sums(rows, 1.0F);
+  testing::Floats dq(rows * width), dk(rows * width), dv(rows * width), scratch(rows * (1 + 2 * width));
+  const int pieces = pieces_of([&](testing::Cpu& cpu) {
+    cpu.kernels().attention_backward(*cpu.stream, {.q = x.data(),
+                                                   .k = x.data(),
+                                                   .v = x.data(),
+                                                   .out = x.data(),
+                                                   .log_sum_exp = sums.data(),
+                                                   .d_out = x.data(),
+                                                   .dq = dq.data(),
+                                                   .dk = dk.data(),
+                                                   .dv = dv.data(),
+                                                   .scratch = scratch.data(),
+                                                   .rows = rows,
+                                                   .heads = 1,
+                                                   .kv_heads = 1,
+                                                   .head_dim = width,
+                                                   .scale = 1});
+  });
+  EXPECT_GE(pieces, 10);
+}
+
 TEST(Buffer, GivesItsMemoryUpWhenMovedAndFreesWhatItHeldBefore) {
   testing::Cpu cpu(1);
   Buffer first = std::move(cpu.device->allocate(100)).value();

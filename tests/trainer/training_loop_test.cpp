@@ -172,6 +172,14 @@ TEST_F(TrainingWorld, GivesAsManySignsOfLifeWithSeveralLanesAsWithOne) {
   EXPECT_NEAR(static_cast<double>(three.rings[0].heartbeat), static_cast<double>(one.rings[0].heartbeat), 5);
 }
 
+// A layer of a long sequence takes longer than the watchdog waits: the layers' own signs are not enough.
+TEST_F(TrainingWorld, GivesSignsOfLifeWithinALayer) {
+  const Ended ended = train_all(config(), {});
+  ASSERT_TRUE(ended.outcomes[0]) << ended.outcomes[0].error().what;
+  constexpr std::uint64_t steps = 5, leaves = 6, layers = 2, ways = 2, products = 7;
+  EXPECT_GT(ended.rings[0].heartbeat, steps * leaves * layers * ways * products);
+}
+
 TEST_F(TrainingWorld, ReportsEveryStepOnEveryRankWithTheSameLoss) {
   const Ended ended = train_all(config(), {.world = 3});
   const auto first = only<ReportStep>(ended.reports[0]);
