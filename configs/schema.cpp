@@ -270,7 +270,7 @@ std::vector<Key> world_keys() {
        .behaviour = resume_safe,
        .description = "auto: cores of the machine / ranks on it",
        .least = 0,
-       .most = 1 << 16,
+       .most = 512,  // ThreadPool::max_threads
        .word_for_zero = "auto"},
       {.name = "parallel.dp",
        .place = AT(parallel.dp),

@@ -6,9 +6,11 @@
 #include <exception>
 #include <iterator>
 #include <new>
+#include <optional>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include "launcher/verbs/command_line.h"
 #include "launcher/verbs/verb.h"
@@ -62,6 +64,17 @@ void hold_standard_streams() {
   }
 }
 
+// With less, the first deep call ends the process by a signal that names nothing.
+std::optional<Failure> too_small_a_stack() {
+  constexpr rlim_t least = rlim_t{1} << 20;
+  rlimit stack{};
+  if (::getrlimit(RLIMIT_STACK, &stack) != 0 || stack.rlim_cur >= least) return std::nullopt;
+  return Failure{
+      FaultKind::launch_failed,
+      fmt::format("the limit of the stack is {} KiB, at least {} KiB are needed", stack.rlim_cur >> 10, least >> 10),
+      "ulimit -s", "raise it in the shell that starts ftlaunch: ulimit -s 8192"};
+}
+
 int dispatch(Arguments arguments) {
   if (arguments.empty() || arguments[0] == "-h" || arguments[0] == "--help" || arguments[0] == "help") {
     print_help();
@@ -96,6 +109,7 @@ int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);  // what cannot be written is an error of its writer, not the end of a run
   ::signal(SIGXFSZ, SIG_IGN);
   try {
+    if (const auto failure = ftl::too_small_a_stack()) return ftl::refuse(std::vector<ftl::Failure>{*failure});
     return ftl::code_when_output_arrived(ftl::dispatch(ftl::Arguments(argv + 1, argv + argc)));
   } catch (const std::bad_alloc&) {
     return ftl::refuse(

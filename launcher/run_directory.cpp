@@ -76,8 +76,15 @@ std::optional<Owner> owner_in(const std::string& text) {
 
 Result<Descriptor> take_lock(const std::string& path) {
   const std::string lock_path = path + "/.lock";
-  Descriptor lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (!lock) return storage_failure(lock_path, errno);
+  // What lies there is written over, so it must be ours: no link to another file, and nothing that a launcher did not
+  // write.
+  Descriptor lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644));
+  struct stat about {};
+  if (!lock || ::fstat(lock.get(), &about) != 0) return storage_failure(lock_path, errno);
+  if (!S_ISREG(about.st_mode) || (about.st_size > 0 && !owner_in(read_small_file(lock_path).value_or("")))) {
+    return Failure{FaultKind::usage_error, "it is no lock of a launcher, which would be written here", lock_path,
+                   "use another output_dir, or move the file away"};
+  }
   // The system gives the lock back with the process, however it dies: there are no stale locks on one machine.
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return storage_failure(lock_path, errno);
@@ -124,7 +131,21 @@ struct RunDirectory::Impl {
 
   std::string logs_of(Attempt attempt) const { return path + "/logs/attempt-" + std::to_string(attempt.value); }
   Result<Done> append_bounded(const std::string& file, std::string text);
+  // Why nothing may be written here any more. Asked before every write: else a directory that was removed would come
+  // back in pieces, and one that was replaced would hold two runs.
+  std::optional<Failure> loss() const;
 };
+
+std::optional<Failure> RunDirectory::Impl::loss() const {
+  struct stat held {};
+  struct stat there {};
+  if (::fstat(lock.get(), &held) == 0 && ::stat((path + "/.lock").c_str(), &there) == 0 &&
+      held.st_dev == there.st_dev && held.st_ino == there.st_ino)
+    return std::nullopt;
+  return Failure{FaultKind::storage_failed,
+                 "the run directory was removed, moved or replaced while the run was going on", path,
+                 "leave output_dir alone until its run has ended; start the run again"};
+}
 
 RunDirectory::RunDirectory(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 RunDirectory::RunDirectory(RunDirectory&&) noexcept = default;
@@ -152,6 +173,8 @@ Result<RunDirectory> RunDirectory::open(const std::string& path) {
   return RunDirectory(std::move(impl));
 }
 
+bool RunDirectory::is_still_ours() const { return !impl_->loss(); }
+
 const std::string& RunDirectory::path() const { return impl_->path; }
 const std::string& RunDirectory::run_id() const { return impl_->run_id; }
 
@@ -167,16 +190,19 @@ Attempt RunDirectory::next_attempt() const {
 }
 
 Result<Done> RunDirectory::write_run(const std::string& text) {
+  if (auto lost = impl_->loss()) return *lost;
   return replace_file(impl_->path + "/run.json", text, true);
 }
 
 Result<Done> RunDirectory::write_status(const RunStatus& status) {
+  if (auto lost = impl_->loss()) return *lost;
   StoredStatus stored{status, static_cast<std::int32_t>(::getpid()), true, verdict_files(impl_->path)};
   return replace_file(impl_->path + "/status.json", status_json(stored) + "\n", false);
 }
 
 Result<Done> RunDirectory::append_event(const std::string& name, const std::string& detail, std::int32_t rank,
                                         Attempt attempt) {
+  if (auto lost = impl_->loss()) return *lost;
   json line = {{"time", utc_now()}, {"event", name}, {"attempt", attempt.value}};
   if (!detail.empty()) line["detail"] = detail;
   if (rank >= 0) line["rank"] = rank;
@@ -184,20 +210,24 @@ Result<Done> RunDirectory::append_event(const std::string& name, const std::stri
 }
 
 Result<Done> RunDirectory::append_step(const ReportStep& step) {
+  if (auto lost = impl_->loss()) return *lost;
   return impl_->metrics.append(
       {step.step, false, step.loss, step.grad_norm, step.learning_rate, step.tokens, step.seconds});
 }
 
 Result<Done> RunDirectory::append_evaluation(const ReportEvaluation& evaluation) {
+  if (auto lost = impl_->loss()) return *lost;
   return impl_->metrics.append(
       {evaluation.step, true, evaluation.eval_loss, 0, 0, evaluation.tokens, evaluation.seconds});
 }
 
 Result<std::string> RunDirectory::restore_metrics(std::int64_t step, std::span<const MetricsRecord> recent) {
+  if (auto lost = impl_->loss()) return *lost;
   return impl_->metrics.restore(step, recent);
 }
 
 Result<std::string> RunDirectory::write_verdict(const Verdict& verdict) {
+  if (auto lost = impl_->loss()) return *lost;
   const auto numbers = numbered(impl_->path + "/verdicts", "", ".json");
   const std::string name = "verdicts/" + std::to_string(numbers.empty() ? 1 : numbers.back() + 1) + ".json";
   Verdict dated = verdict;
@@ -208,6 +238,7 @@ Result<std::string> RunDirectory::write_verdict(const Verdict& verdict) {
 }
 
 Result<Done> RunDirectory::Impl::append_bounded(const std::string& file, std::string text) {
+  if (auto lost = loss()) return *lost;
   std::size_t& bytes = log_bytes[file];
   if (bytes > log_limit) return Done{};
   if (bytes == 0) {
@@ -233,6 +264,7 @@ Result<Done> RunDirectory::append_engine_log(Attempt attempt, const std::string&
 }
 
 Result<Done> RunDirectory::write_ring(Attempt attempt, Rank rank, const std::string& bytes) {
+  if (auto lost = impl_->loss()) return *lost;
   const std::string directory = impl_->path + "/flight/attempt-" + std::to_string(attempt.value);
   const auto made = make_directories(directory);
   if (!made) return made;

@@ -39,6 +39,9 @@ class RunDirectory {
   RunDirectory& operator=(RunDirectory&&) noexcept;
   ~RunDirectory();  // gives the lock back
 
+  // Whether the lock that is held still lies at path(): false once somebody has removed, moved or replaced the
+  // directory. Nothing may be written into it then.
+  bool is_still_ours() const;
   const std::string& path() const;  // absolute
   // Names the run's node-local state; the same after a restart of the launcher, another one for a copy of the
   // directory and for a run that begins (nothing of a run was there).

@@ -25,6 +25,11 @@ ssize_t read_again(int file, char* into, std::size_t count) {
   return got;
 }
 
+bool is_regular(const Descriptor& file) {
+  struct stat about {};
+  return ::fstat(file.get(), &about) == 0 && S_ISREG(about.st_mode);
+}
+
 // The name is in the directory: without this a machine that stops may have the bytes, and no name for them.
 Result<Done> sync_directory_of(const std::string& path) {
   const std::string parent = std::filesystem::path(path).parent_path().string();
@@ -40,9 +45,13 @@ Failure storage_failure(const std::string& path, int error) {
   const std::string reason = std::strerror(error);
   if (error == ENOSPC || error == EDQUOT)
     return {FaultKind::storage_full, "the run directory cannot be written: " + reason, path, ""};
-  return {FaultKind::usage_error,
-          "the run directory cannot be written by user " + std::to_string(::geteuid()) + ": " + reason, path,
-          "give this user write permission there, or choose another directory with --output-dir"};
+  if (error == EACCES || error == EPERM || error == EROFS) {
+    return {FaultKind::usage_error,
+            "the run directory cannot be written by user " + std::to_string(::geteuid()) + ": " + reason, path,
+            "give this user write permission there, or choose another directory with --output-dir"};
+  }
+  return {FaultKind::usage_error, "the run directory cannot be written: " + reason, path,
+          "see what lies there and whether its storage works, or choose another directory with --output-dir"};
 }
 
 Result<Done> write_all(int file, std::string_view text, const std::string& path) {
@@ -83,8 +92,10 @@ Result<Done> make_directories(const std::string& path) {
 }
 
 Result<Done> append_text(const std::string& path, const std::string& text) {
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  // O_NONBLOCK: opening a pipe that nobody reads would wait for ever.
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0644));
   if (!file) return storage_failure(path, errno);
+  if (!is_regular(file)) return storage_failure(path, EINVAL);
   const off_t before = ::lseek(file.get(), 0, SEEK_END);
   Result<Done> written = write_all(file.get(), text, path);
   if (!written && before >= 0 && ::ftruncate(file.get(), before) != 0) return written;  // readers skip the torn line
@@ -93,7 +104,7 @@ Result<Done> append_text(const std::string& path, const std::string& text) {
 
 void for_each_line(const std::string& path, const std::function<void(std::string_view)>& take) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file) return;
+  if (!file || !is_regular(file)) return;  // a device may have no end
   std::vector<char> block(block_bytes);
   std::string line;
   bool too_long = false;

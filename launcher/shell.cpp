@@ -46,6 +46,7 @@ class Shell {
   void deliver(Event event);
   void carry_out(const std::vector<Command>& commands);
   void publish_status(bool now);
+  void leave_directory();
   void note(const Result<Done>& written);
 
   void carry_out(const StartAttempt& command);
@@ -169,9 +170,18 @@ void Shell::note(const Result<Done>& written) {
 void Shell::publish_status(bool now) {
   if (!now && clock_.now() - status_at_ < status_every) return;
   status_at_ = clock_.now();
+  if (!directory_.is_still_ours()) return leave_directory();
   const RunStatus status = supervisor_.status();
   note(directory_.write_status(status));
   progress_.on_status(status);
+}
+
+// Another launcher may be about to make the directory anew: this run ends, whatever it was doing.
+void Shell::leave_directory() {
+  if (finish_) return;
+  const Result<Done> refused = directory_.write_status(supervisor_.status());
+  if (!refused) progress_.always_say(describe(refused.error()));
+  finish_ = Finish{exit_code(FaultKind::storage_failed), ""};
 }
 
 AttemptSink Shell::sink_of(Attempt attempt) {

@@ -31,6 +31,7 @@ constexpr std::size_t engine_last_lines = 40;
 // then.
 constexpr Duration engine_asked_after = std::chrono::milliseconds(200);
 constexpr Duration engine_killed_after = std::chrono::milliseconds(1200);
+constexpr Duration engine_stopped_at_most = std::chrono::seconds(2);
 constexpr int engine_reaped_within_ms = 1000;
 
 // Keepers of a dead mpirun and ranks of a dead keeper come to us, the next subreaper, and would stay as zombies.
@@ -54,6 +55,7 @@ struct AttemptProcesses::Impl : std::enable_shared_from_this<AttemptProcesses::I
   void on_message(Rank rank, KeeperMessage message);
   void on_closed(Rank rank, const std::string& why);
   void look_for_engine();
+  void end_stopped_engine(TimePoint now);
   void hurry_engine(TimePoint now);
 
   EngineRequest request;
@@ -65,6 +67,7 @@ struct AttemptProcesses::Impl : std::enable_shared_from_this<AttemptProcesses::I
   std::deque<std::string> last_lines;
   std::unique_ptr<ControlServer> server;
   StartedEngine engine;
+  std::optional<TimePoint> engine_stopped_since;
   std::set<Rank> confirmed;              // their ranks are dead and reaped
   std::optional<TimePoint> alone_since;  // no keeper is connected any more, after dismiss() or destroy()
   bool keeper_heard = false;
@@ -148,6 +151,19 @@ void AttemptProcesses::Impl::look_for_engine() {
   } else {
     sink.event(std::move(exited));
   }
+}
+
+// A stopped mpirun forwards nothing and lets no rank go, and its ranks cannot be told from ones that wait. It is ended,
+// so that it counts as what it is: lost.
+void AttemptProcesses::Impl::end_stopped_engine(TimePoint now) {
+  if (engine_ended || request.kind == EngineKind::local) return;
+  const std::optional<ProcessStat> stat = process_stat(engine.pid);
+  if (!stat || stat->state != ProcessState::stopped) return engine_stopped_since.reset();
+  if (!engine_stopped_since) engine_stopped_since = now;
+  if (now - *engine_stopped_since < engine_stopped_at_most) return;
+  engine_stopped_since.reset();
+  take_output("ftlaunch: the engine was stopped (state T of /proc) for two seconds, so it is ended\n");
+  ::kill(engine.pid, SIGKILL);  // not reaped yet, so the pid is still ours
 }
 
 void AttemptProcesses::Impl::hurry_engine(TimePoint now) {
@@ -234,6 +250,7 @@ std::vector<ProcessStat> AttemptProcesses::survivors() const {
 
 void AttemptProcesses::look(TimePoint now) {
   const auto self = impl_;
+  self->end_stopped_engine(now);
   self->look_for_engine();
   reap_orphans(self->engine_ended ? 0 : self->engine.pid);
   if (!self->ending || self->gone) return;

@@ -72,7 +72,7 @@ std::vector<Failure> judge_limits(const ProcessLimits& limits, const LimitNeeds&
                                     option == 'n' ? std::to_string(needed) : std::string("unlimited"))});
   };
   judge(limits.open_files, needs.open_files, "open files", 'n', 1, "");
-  judge(limits.file_bytes, needs.file_bytes, "file size", 'f', mebibyte, " MiB");
+  judge(limits.file_bytes, needs.file_bytes, "file size", 'f', 1 << 10, " KiB");
   judge(limits.address_bytes, needs.address_bytes, "address space", 'v', mebibyte, " MiB");
   return failures;
 }

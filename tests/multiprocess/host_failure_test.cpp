@@ -33,9 +33,10 @@ class AddressSpace {
 
 TEST(StorageThatFails, IsTriedOnceMoreAndThenEndsTheRunWhichResumesWhenItIsMended) {
   RunSite site;
-  fs::create_directories(site.output());
+  Command command = site.start({"--inject", "fault=slow=500,rank=0,step=2,times=2"});
+  ASSERT_TRUE(site.wait_for_step(1)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
   write_text(site.output() / "checkpoints", "a file where a directory must be");
-  const CommandResult result = site.run({});
+  const CommandResult result = command.wait();
   EXPECT_EQ(result.exit_code, 4) << ::testing::PrintToString(result);
   ASSERT_EQ(site.verdicts().size(), 2U) << ::testing::PrintToString(result);
   expect_verdict(site.verdicts()[0], {"storage_failed", "A.11", "A.2.3", 0, "retry"});

@@ -89,12 +89,6 @@ TEST_P(KilledPart, IsNamedAndTheSameCommandRecovers) {
   const std::vector<MarkedProcess> ranks_before = of_program(site.processes(), "fttrain");
   ASSERT_EQ(::kill(*pid, SIGKILL), 0);
   const CommandResult result = command.wait();
-  if (site.verdicts().empty() && GetParam().program == std::string("mpirun")) {
-    // Ranks need mpirun to start, not to go on: a run that reaches its end while its loss is being judged is simply
-    // finished.
-    expect_undisturbed_result(site, result);
-    GTEST_SKIP() << "the run was finished before the loss of mpirun was judged";
-  }
   ASSERT_EQ(site.verdicts().size(), 1U) << ::testing::PrintToString(result);
   expect_verdict(site.verdicts()[0], GetParam().verdict);
   expect_undisturbed_result(site, result);
@@ -107,8 +101,30 @@ INSTANTIATE_TEST_SUITE_P(
         Part{"keeper_of_rank_1", "ftkeeper", 1, {"keeper_lost", "A.11", "E", 1, "retry"}, {"--nodes", "2"}},
         Part{"keeper_of_rank_0_of_three", "ftkeeper", 0, {"keeper_lost", "A.11", "E", 0, "retry"}, {"--nodes", "3"}},
         Part{"keeper_of_the_only_rank", "ftkeeper", 0, {"keeper_lost", "A.11", "E", 0, "retry"}, {}},
-        Part{"mpirun", "mpirun", -1, {"engine_lost", "A.11", "E", -1, "retry"}, {"--nodes", "2"}}),
+        // Ranks need mpirun to start, not to go on: they are slowed, so that its loss is judged before their end.
+        Part{"mpirun",
+             "mpirun",
+             -1,
+             {"engine_lost", "A.11", "E", -1, "retry"},
+             {"--nodes", "2", "--inject", "fault=slow=1000,rank=0,step=3,times=2"}}),
     [](const auto& one) { return one.param.name; });
+
+// kill -STOP of mpirun: it forwards nothing and lets no rank go, while every rank is well.
+TEST(AStoppedEngine, IsEndedAndNamedAndTheRunRecovers) {
+  FTL_REQUIRE_MPIRUN();
+  undisturbed_adapter();
+  RunSite site;
+  Command command = site.start({"--nodes", "2", "--inject", "fault=slow=1500,rank=0,step=3,times=3"});
+  ASSERT_TRUE(site.wait_for_step(1)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
+  const std::optional<pid_t> engine = site.process_of("mpirun");
+  ASSERT_TRUE(engine) << describe(site.processes());
+  ASSERT_EQ(::kill(*engine, SIGSTOP), 0);
+  const CommandResult result = command.wait();
+  ASSERT_EQ(site.verdicts().size(), 1U) << ::testing::PrintToString(result);
+  expect_verdict(site.verdicts()[0], {"engine_lost", "A.11", "E", -1, "retry"});
+  EXPECT_NE(site.verdicts()[0].dump().find("was stopped"), std::string::npos) << site.verdicts()[0].dump(2);
+  expect_undisturbed_result(site, result);
+}
 
 // Ends the network connections of another process, as a router does that forgets them: the process itself is untouched.
 // Nullopt: this system does not let a process take hold of another's sockets.

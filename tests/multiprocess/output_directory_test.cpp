@@ -1,4 +1,6 @@
 // The run directory is the user's: what a run did not make it does not touch, and its name is taken as it is.
+#include <sys/stat.h>
+
 #include "tests/multiprocess/launched_run.h"
 #include "tests/multiprocess/tiny_inputs.h"
 
@@ -59,6 +61,40 @@ TEST(TheNameOfTheRunDirectory, IsTakenAsItIs) {
     EXPECT_EQ(result.exit_code, 0) << name << "\n" << ::testing::PrintToString(result);
     EXPECT_TRUE(fs::exists(site.directory() / name / "adapter")) << name;
   }
+}
+
+TEST(ARunDirectoryThatIsRemoved, EndsItsRunAndIsNotMadeAgain) {
+  RunSite site;
+  site.configure("max_steps", "100000");
+  Command command = site.start({});
+  ASSERT_TRUE(site.wait_for_step(2)) << ::testing::PrintToString(command.wait(Milliseconds(0)));
+  fs::rename(site.output(), site.directory() / "moved");
+  // As another run would: its files are never mixed with those of the first.
+  fs::create_directories(site.output());
+  const CommandResult result = command.wait();
+  EXPECT_EQ(result.exit_code, 4) << ::testing::PrintToString(result);
+  EXPECT_NE(result.all().find("removed, moved or replaced"), std::string::npos) << ::testing::PrintToString(result);
+  EXPECT_TRUE(site.left().empty());
+  for (const char* name : {"metrics.jsonl", "status.json", "logs", "verdicts"})
+    EXPECT_FALSE(fs::exists(site.output() / name)) << name;
+}
+
+TEST(FilesThatAreNone, AreRefusedAndNeverWaitedFor) {
+  RunSite site;
+  fs::create_directories(site.output());
+  write_text(site.directory() / "precious", "mine");
+  fs::create_symlink(site.directory() / "precious", site.output() / ".lock");
+  const CommandResult of_link = site.run({});
+  EXPECT_EQ(of_link.exit_code, 2) << ::testing::PrintToString(of_link);
+  EXPECT_EQ(read_text(site.directory() / "precious"), "mine");
+  fs::remove(site.output() / ".lock");
+  write_text(site.output() / ".lock", "somebody else's");
+  EXPECT_EQ(site.run({}).exit_code, 2);
+  EXPECT_EQ(read_text(site.output() / ".lock"), "somebody else's");
+  fs::remove(site.output() / ".lock");
+  ASSERT_EQ(::mkfifo((site.output() / "events.jsonl").c_str(), 0600), 0);
+  const CommandResult of_pipe = site.run({});
+  EXPECT_TRUE(of_pipe.in_time) << ::testing::PrintToString(of_pipe);
 }
 
 // What was checked before the launch is checked again by every rank of every attempt.
