@@ -18,6 +18,7 @@
 #include "launcher/engines/child_process.h"
 #include "launcher/engines/process_table.h"
 #include "launcher/metrics_file.h"
+#include "launcher/process_owner.h"
 #include "launcher/run_files.h"
 
 namespace ftl {
@@ -40,11 +41,6 @@ std::string dumped(const json& value) { return value.dump(-1, ' ', false, json::
 
 Result<Done> append_line(const std::string& path, const json& line) { return append_text(path, dumped(line) + "\n"); }
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
-
 std::optional<int> number_in(std::string_view name, std::string_view before, std::string_view after) {
   if (name.size() <= before.size() + after.size() || name.substr(0, before.size()) != before) return std::nullopt;
   if (name.substr(name.size() - after.size()) != after) return std::nullopt;
@@ -65,13 +61,16 @@ std::vector<int> numbered(const std::string& directory, std::string_view before,
   return numbers;
 }
 
-std::optional<Owner> owner_in(const std::string& text) {
-  const json object = json::parse(text, nullptr, false);
-  if (!object.is_object()) return std::nullopt;
-  const auto pid = object.find("pid"), host = object.find("host"), start = object.find("start");
-  if (pid == object.end() || host == object.end() || start == object.end()) return std::nullopt;
-  if (!pid->is_number_integer() || !host->is_string() || !start->is_number_unsigned()) return std::nullopt;
-  return Owner{pid->get<std::int32_t>(), host->get<std::string>(), start->get<std::uint64_t>()};
+std::optional<ProcessOwner> owner_written_in(const std::string& path) {
+  return owner_in(json::parse(read_small_file(path).value_or(""), nullptr, false));
+}
+
+std::string in_words(const ProcessOwner& owner) {
+  const ProcessOwner here = this_process();
+  std::string words = "process " + std::to_string(owner.pid) + " on " + owner.host;
+  if (owner.host != here.host) return words + " (this is " + here.host + ")";
+  if (liveness_of(owner) == Liveness::out_of_sight) words += ", in another container";
+  return words;
 }
 
 Result<Descriptor> take_lock(const std::string& path) {
@@ -88,15 +87,13 @@ Result<Descriptor> take_lock(const std::string& path) {
   // The system gives the lock back with the process, however it dies: there are no stale locks on one machine.
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return storage_failure(lock_path, errno);
-    const auto owner = owner_in(read_small_file(lock_path).value_or(""));
-    const std::string who = owner ? "process " + std::to_string(owner->pid) + " on " + owner->host : "another process";
+    const auto owner = owner_written_in(lock_path);
+    const std::string who = owner ? in_words(*owner) : "another process";
     return Failure{FaultKind::run_directory_owned, "the run directory belongs to a launcher that is running: " + who,
                    path, ""};
   }
-  const auto self = process_stat(::getpid());
-  const json text = {{"pid", ::getpid()}, {"host", host_name()}, {"start", self ? self->start_ticks : 0}};
   if (::ftruncate(lock.get(), 0) != 0) return storage_failure(lock_path, errno);
-  const auto written = write_all(lock.get(), dumped(text) + "\n", lock_path);
+  const auto written = write_all(lock.get(), dumped(to_json(this_process())) + "\n", lock_path);
   if (!written) return written.error();
   return lock;
 }
@@ -296,13 +293,15 @@ std::string run_id_in(const std::string& run_directory) {
   return error || !holds_a_run(path) ? "" : stored_run_id(path);
 }
 
-std::optional<Owner> read_owner(const std::string& run_directory) {
+std::optional<ProcessOwner> read_owner(const std::string& run_directory) {
   const std::string path = run_directory + "/.lock";
   const Descriptor lock(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!lock) return std::nullopt;
-  const auto owner = owner_in(read_small_file(path).value_or(""));
-  // On its own machine an owner is looked up, without touching a lock that a launcher may be about to take.
-  if (owner && owner->host == host_name()) return alive(owner->pid, owner->start_ticks) ? owner : std::nullopt;
+  const auto owner = owner_written_in(path);
+  // One that can be seen from here is looked up, without touching a lock that a launcher may be about to take.
+  const Liveness liveness = owner ? liveness_of(*owner) : Liveness::out_of_sight;
+  if (liveness == Liveness::alive) return owner;
+  if (liveness == Liveness::dead) return std::nullopt;
   if (::flock(lock.get(), LOCK_SH | LOCK_NB) == 0) return std::nullopt;  // it was free: the owner is dead
   return owner;
 }

@@ -12,15 +12,10 @@
 #include "checkpoints/training_state.h"
 #include "comm/process_spec.h"
 #include "comm/report.h"
+#include "launcher/process_owner.h"
 #include "launcher/supervisor.h"
 
 namespace ftl {
-
-struct Owner {
-  std::int32_t pid = 0;
-  std::string host;
-  std::uint64_t start_ticks = 0;
-};
 
 // What status.json says, corrected by what is known: a launcher that is dead cannot be running.
 struct StoredStatus {
@@ -33,7 +28,8 @@ struct StoredStatus {
 class RunDirectory {
  public:
   // Creates the directory if needed and takes the lock. A lock of a dead launcher is no lock. Repairs files whose last
-  // line is torn. Failures: run_directory_owned (names pid and host), usage_error (cannot be created), storage_full.
+  // line is torn. Failures: run_directory_owned (names pid and host, and this host if it is another), usage_error
+  // (cannot be created), storage_full.
   static Result<RunDirectory> open(const std::string& path);
   RunDirectory(RunDirectory&&) noexcept;
   RunDirectory& operator=(RunDirectory&&) noexcept;
@@ -74,7 +70,7 @@ bool is_made_by_a_run(std::string_view name);
 std::string run_id_in(const std::string& run_directory);  // of the run that is there; "" when there is none
 std::optional<StoredStatus> read_status(const std::string& run_directory);
 std::string status_json(const StoredStatus& stored);                       // schema ftlaunch.status/1
-std::optional<Owner> read_owner(const std::string& run_directory);         // the living launcher
+std::optional<ProcessOwner> read_owner(const std::string& run_directory);  // the living launcher
 std::optional<std::string> read_run(const std::string& run_directory);     // run.json
 std::vector<std::string> verdict_files(const std::string& run_directory);  // "verdicts/<n>.json", ascending
 // Specs of planted faults that have fired in this run (events named fault_fired), as often as they did.

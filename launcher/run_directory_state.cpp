@@ -15,6 +15,7 @@
 
 #include "launcher/engines/child_process.h"
 #include "launcher/engines/process_table.h"
+#include "launcher/process_owner.h"
 #include "launcher/run_directory.h"
 #include "launcher/run_files.h"
 
@@ -86,52 +87,21 @@ Descriptor locked(const std::string& home) {
   return directory;
 }
 
-// In which list of processes a pid means something: this boot of this machine, as this process sees it. Containers that
-// share /dev/shm do not share pids, nor do machines that share a file system.
-struct PidScope {
-  std::string host, boot, name_space;
-};
-
-PidScope own_scope() {
-  PidScope scope;
-  char host[256] = {};
-  if (::gethostname(host, sizeof host - 1) == 0) scope.host = host;
-  scope.boot = read_small_file("/proc/sys/kernel/random/boot_id").value_or("");
-  scope.boot.erase(scope.boot.find_last_not_of('\n') + 1);
-  std::error_code error;
-  scope.name_space = fs::read_symlink("/proc/self/ns/pid", error).string();
-  return scope;
-}
-
 struct StateOwner {
-  std::int32_t pid = 0;
-  std::uint64_t start = 0;
+  ProcessOwner process;
   std::string run_directory;
-  PidScope scope;
 };
 
 // Of an owner that cannot be looked up from here nothing is known, so it counts as living.
-bool lives(const StateOwner& owner) {
-  const PidScope here = own_scope();
-  if (!owner.scope.host.empty() && owner.scope.host != here.host) return true;
-  if (!owner.scope.boot.empty() && owner.scope.boot != here.boot) return false;  // of before the machine was started
-  if (!owner.scope.name_space.empty() && owner.scope.name_space != here.name_space) return true;
-  return owner.pid > 0 && alive(owner.pid, owner.start);
-}
+bool lives(const StateOwner& owner) { return liveness_of(owner.process) != Liveness::dead; }
 
 StateOwner owner_of(const std::string& state) {
   const json object = json::parse(read_small_file(state + "/owner.json").value_or(""), nullptr, false);
   StateOwner owner;
+  if (const auto process = owner_in(object)) owner.process = *process;
   if (!object.is_object()) return owner;
-  const auto pid = object.find("pid"), start = object.find("start");
-  if (pid != object.end() && pid->is_number_integer()) owner.pid = pid->get<std::int32_t>();
-  if (start != object.end() && start->is_number_unsigned()) owner.start = start->get<std::uint64_t>();
-  const auto text = [&](const char* key) {
-    const auto at = object.find(key);
-    return at != object.end() && at->is_string() ? at->get<std::string>() : std::string();
-  };
-  owner.run_directory = text("run_directory");
-  owner.scope = {text("host"), text("boot"), text("pid_namespace")};
+  const auto directory = object.find("run_directory");
+  if (directory != object.end() && directory->is_string()) owner.run_directory = directory->get<std::string>();
   return owner;
 }
 
@@ -216,14 +186,8 @@ Result<std::string> claim_state_directory(const StateDirectoryOptions& options) 
   const Descriptor lock = locked(home);
   const std::string state = home + "/" + options.run_id;
   if (const auto made = own_directory(state); !made) return made.error();
-  const auto self = process_stat(::getpid());
-  const PidScope scope = own_scope();
-  const json owner = {{"pid", ::getpid()},
-                      {"start", self ? self->start_ticks : 0},
-                      {"run_directory", options.run_directory},
-                      {"host", scope.host},
-                      {"boot", scope.boot},
-                      {"pid_namespace", scope.name_space}};
+  json owner = to_json(this_process());
+  owner["run_directory"] = options.run_directory;
   const std::string text = owner.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
   if (const auto written = replace_file(state + "/owner.json", text, false); !written) {
     return Failure{FaultKind::node_state_too_small,

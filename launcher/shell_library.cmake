@@ -21,7 +21,7 @@ ftl_library(ftl_engines
   PRIVATE_DEPENDS Boost::headers)
 
 ftl_library(ftl_run_directory
-  SOURCES metrics_file.cpp run_directory.cpp run_directory_state.cpp run_files.cpp run_status.cpp
+  SOURCES metrics_file.cpp process_owner.cpp run_directory.cpp run_directory_state.cpp run_files.cpp run_status.cpp
   DEPENDS ftl_processes ftl_supervisor ftl_checkpoints ftl_comm ftl_failures
   PRIVATE_DEPENDS ftl_control nlohmann_json::nlohmann_json)
 

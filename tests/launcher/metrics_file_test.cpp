@@ -4,15 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <stdlib.h>
-#include <sys/resource.h>
 
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <vector>
 
 #include "launcher/run_files.h"
+#include "tests/launcher/full_storage.h"
 
 namespace ftl {
 namespace {
@@ -106,26 +105,6 @@ TEST_F(MetricsFileTest, KeepsEveryLineOfAFileThatNoMemoryWouldHold) {
   ASSERT_TRUE(file.restore(2, {}));
   EXPECT_EQ(lines(), "1 2");
 }
-
-// A storage that is full: files of this process may not grow beyond `bytes`.
-class FullStorage {
- public:
-  explicit FullStorage(std::uintmax_t bytes) : before_(::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &limit_);
-    const rlimit small{bytes, limit_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &small);
-  }
-  FullStorage(const FullStorage&) = delete;
-  FullStorage& operator=(const FullStorage&) = delete;
-  ~FullStorage() {
-    ::setrlimit(RLIMIT_FSIZE, &limit_);
-    ::signal(SIGXFSZ, before_);
-  }
-
- private:
-  sighandler_t before_;
-  rlimit limit_{};
-};
 
 TEST_F(MetricsFileTest, LinesThatAFullStorageRefusedComeInOrderOnceItHasRoom) {
   MetricsFile file(path);

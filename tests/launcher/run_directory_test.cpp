@@ -17,6 +17,8 @@
 #include "launcher/engines/process_table.h"
 #include "launcher/run_directory.h"
 #include "launcher/run_directory_state.h"
+#include "launcher/run_files.h"
+#include "tests/launcher/full_storage.h"
 
 namespace ftl {
 namespace {
@@ -91,6 +93,38 @@ TEST_F(RunDirectoryTest, TheLockOfADeadLauncherIsTakenOver) {
   });
   EXPECT_FALSE(read_owner(path).has_value());
   EXPECT_TRUE(RunDirectory::open(path));
+}
+
+// A launcher of another host or container has a pid that means nothing here: its lock tells whether it lives.
+TEST_F(RunDirectoryTest, TheLockTellsWhetherAnOwnerLivesWhoseProcessesCannotBeSeenFromHere) {
+  ASSERT_TRUE(RunDirectory::open(path));
+  const nlohmann::json here = nlohmann::json::parse(std::ifstream(path + "/.lock"));
+  const auto owned_by_one_with = [&](const char* key, const std::string& value, std::int32_t pid) {
+    nlohmann::json owner = here;
+    owner[key] = value;
+    owner["pid"] = pid;
+    write(".lock", owner.dump());
+    return read_owner(path).has_value();
+  };
+  for (const char* key : {"host", "pid_namespace"}) {
+    EXPECT_FALSE(owned_by_one_with(key, "another", ::getpid())) << key << ": nobody holds the lock";
+    const auto held = RunDirectory::open(path);
+    ASSERT_TRUE(held);
+    EXPECT_TRUE(owned_by_one_with(key, "another", dead_process([] {}))) << key << ": somebody holds the lock";
+  }
+  EXPECT_FALSE(owned_by_one_with("boot", "another", ::getpid())) << "the machine was started anew";
+}
+
+TEST_F(RunDirectoryTest, AnOwnerOnAnotherHostIsNamedWithBothHosts) {
+  const auto held = RunDirectory::open(path);
+  ASSERT_TRUE(held);
+  nlohmann::json owner = nlohmann::json::parse(std::ifstream(path + "/.lock"));
+  const std::string here = owner["host"];
+  owner["host"] = "another-host";
+  write(".lock", owner.dump());
+  const auto second = RunDirectory::open(path);
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error().what, HasSubstr("on another-host (this is " + here + ")"));
 }
 
 TEST_F(RunDirectoryTest, AStatusWhoseLauncherIsDeadIsFailedAndNeverRunning) {
@@ -234,6 +268,32 @@ TEST_F(RunDirectoryTest, TheRunIdStaysButNotInACopy) {
   EXPECT_NE(RunDirectory::open(root + "/copy")->run_id(), id);
   write(".run_id", R"({"id":"../../etc/passwd","path":")" + fs::canonical(path).string() + "\"}");
   EXPECT_THAT(RunDirectory::open(path)->run_id(), SizeIs(16));
+}
+
+TEST_F(RunDirectoryTest, NoEventIsGluedToAPartOfOneThatAFullStorageRefused) {
+  auto directory = RunDirectory::open(path);
+  ASSERT_TRUE(directory->append_event("first", "", -1, Attempt{1}));
+  const auto bytes = fs::file_size(path + "/events.jsonl");
+  {
+    const FullStorage full(bytes + 10);  // a part of a line fits
+    EXPECT_FALSE(directory->append_event("refused", "", -1, Attempt{1}));
+  }
+  EXPECT_EQ(fs::file_size(path + "/events.jsonl"), bytes);
+  ASSERT_TRUE(directory->append_event("third", "", -1, Attempt{1}));
+  std::vector<std::string> names;
+  for_each_line(path + "/events.jsonl", [&](std::string_view line) {
+    const nlohmann::json event = nlohmann::json::parse(line, nullptr, false);
+    names.push_back(event.is_object() ? event.value("event", "") : "glued");
+  });
+  EXPECT_THAT(names, ElementsAre("first", "third"));
+}
+
+TEST_F(RunDirectoryTest, AFileThatCannotTakeItsNameLeavesNothingBehind) {
+  fs::create_directories(path + "/taken/by-a-directory");
+  const auto replaced = replace_file(path + "/taken", "text", true);
+  ASSERT_FALSE(replaced);
+  EXPECT_THAT(replaced.error().where, HasSubstr("/taken"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(path), {}), 1) << "only what was there";
 }
 
 TEST_F(RunDirectoryTest, ReadersSurviveGarbage) {
