@@ -17,7 +17,8 @@ struct ProcessLimits {  // empty: unlimited
   std::optional<std::int64_t> open_files;
   std::optional<std::int64_t> file_bytes;
   std::optional<std::int64_t> address_bytes;
-  std::optional<std::int64_t> processes;
+  std::optional<std::int64_t> processes;  // and threads, of the user; also empty where this process is exempt
+  std::int64_t running = 0;               // of them, as far as they can be seen
 };
 // Of this process; its soft limit of open files is raised to `wanted_files` first where the hard limit allows.
 ProcessLimits process_limits(std::int64_t wanted_files);
@@ -28,6 +29,7 @@ struct LimitNeeds {
   std::int64_t open_files = 0;
   std::int64_t file_bytes = 0;     // of the largest file that the run writes
   std::int64_t address_bytes = 0;  // of one rank: its memory, libraries and stacks
+  std::int64_t processes = 0;      // and threads, of all ranks and what surrounds them
 };
 // survey: of the run, or an empty one as long as nothing is known of model and data.
 LimitNeeds needs_of(const RunConfig& config, const Placement& placement, const Survey& survey);
