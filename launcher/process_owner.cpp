@@ -32,7 +32,8 @@ json to_json(const ProcessOwner& owner) {
           {"pid_namespace", owner.pid_namespace}};
 }
 
-std::optional<ProcessOwner> owner_in(const json& object) {
+std::optional<ProcessOwner> owner_in(std::string_view from) {
+  const json object = json::parse(from, nullptr, false);
   if (!object.is_object()) return std::nullopt;
   const auto pid = object.find("pid"), start = object.find("start");
   if (pid == object.end() || start == object.end()) return std::nullopt;

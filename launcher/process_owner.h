@@ -6,6 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace ftl {
 
@@ -18,7 +19,7 @@ struct ProcessOwner {
 
 ProcessOwner this_process();
 nlohmann::json to_json(const ProcessOwner& owner);
-std::optional<ProcessOwner> owner_in(const nlohmann::json& object);  // nullopt: names no process
+std::optional<ProcessOwner> owner_in(std::string_view text);  // of a JSON object; nullopt: names no process
 
 enum class Liveness : std::uint8_t { alive, dead, out_of_sight };
 Liveness liveness_of(const ProcessOwner& owner);

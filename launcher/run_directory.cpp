@@ -61,10 +61,6 @@ std::vector<int> numbered(const std::string& directory, std::string_view before,
   return numbers;
 }
 
-std::optional<ProcessOwner> owner_written_in(const std::string& path) {
-  return owner_in(json::parse(read_small_file(path).value_or(""), nullptr, false));
-}
-
 std::string in_words(const ProcessOwner& owner) {
   const ProcessOwner here = this_process();
   std::string words = "process " + std::to_string(owner.pid) + " on " + owner.host;
@@ -87,7 +83,7 @@ Result<Descriptor> take_lock(const std::string& path) {
   // The system gives the lock back with the process, however it dies: there are no stale locks on one machine.
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return storage_failure(lock_path, errno);
-    const auto owner = owner_written_in(lock_path);
+    const auto owner = owner_in(read_small_file(lock_path).value_or(""));
     const std::string who = owner ? in_words(*owner) : "another process";
     return Failure{FaultKind::run_directory_owned, "the run directory belongs to a launcher that is running: " + who,
                    path, ""};
@@ -297,7 +293,7 @@ std::optional<ProcessOwner> read_owner(const std::string& run_directory) {
   const std::string path = run_directory + "/.lock";
   const Descriptor lock(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!lock) return std::nullopt;
-  const auto owner = owner_written_in(path);
+  const auto owner = owner_in(read_small_file(path).value_or(""));
   // One that can be seen from here is looked up, without touching a lock that a launcher may be about to take.
   const Liveness liveness = owner ? liveness_of(*owner) : Liveness::out_of_sight;
   if (liveness == Liveness::alive) return owner;

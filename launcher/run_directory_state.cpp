@@ -96,9 +96,10 @@ struct StateOwner {
 bool lives(const StateOwner& owner) { return liveness_of(owner.process) != Liveness::dead; }
 
 StateOwner owner_of(const std::string& state) {
-  const json object = json::parse(read_small_file(state + "/owner.json").value_or(""), nullptr, false);
+  const std::string text = read_small_file(state + "/owner.json").value_or("");
   StateOwner owner;
-  if (const auto process = owner_in(object)) owner.process = *process;
+  if (const auto process = owner_in(text)) owner.process = *process;
+  const json object = json::parse(text, nullptr, false);
   if (!object.is_object()) return owner;
   const auto directory = object.find("run_directory");
   if (directory != object.end() && directory->is_string()) owner.run_directory = directory->get<std::string>();

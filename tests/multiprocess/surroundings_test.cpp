@@ -46,7 +46,7 @@ TEST_P(SmallLimit, IsNamedWithItsMendBeforeALaunch) {
 
 INSTANTIATE_TEST_SUITE_P(Limits, SmallLimit,
                          ::testing::Values(Limit{"open_files", "-n", "9"}, Limit{"file_size", "-f", "8"},
-                                           Limit{"address_space", "-v", "250000"}, Limit{"stack", "-s", "64"}),
+                                           Limit{"address_space", "-v", "100000"}, Limit{"stack", "-s", "64"}),
                          [](const auto& one) { return one.param.name; });
 
 struct LostOutput {
