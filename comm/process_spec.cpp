@@ -66,6 +66,7 @@ std::string to_json(const ProcessSpec& s) {
                    {"state_directory", s.state_directory},
                    {"resume_from", s.resume_from},
                    {"run_identity", s.run_identity},
+                   {"inputs_stamp", s.inputs_stamp},
                    {"expected_platform", s.expected_platform},
                    {"micro_batch", s.micro_batch},
                    {"faults", faults},
@@ -89,6 +90,7 @@ Result<ProcessSpec> process_spec_from_json(const std::string& text) {
   s.state_directory = in.text("state_directory", path_limit);
   s.resume_from = in.text("resume_from", path_limit);
   s.run_identity = in.text("run_identity", name_limit);
+  s.inputs_stamp = in.text("inputs_stamp", name_limit);
   s.expected_platform = in.text("expected_platform", name_limit);
   s.micro_batch = in.integer_as<std::int32_t>("micro_batch", 1, most);
   s.config_json = in.text("config_json", config_limit);

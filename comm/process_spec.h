@@ -36,13 +36,14 @@ struct ProcessSpec {
   std::string backend;  // "mpi", or "none" for a world of one
   std::string device = "cpu";
   std::int32_t threads_per_rank = 1;
-  std::string run_directory;        // absolute
-  std::string state_directory;      // absolute, node-local: /dev/shm/ftl-<uid>/<run id>
-  std::string resume_from;          // empty: from the beginning; "hot:<step>"; or a checkpoint directory
-  std::string run_identity;         // imposed: state of another identity is refused
-  std::string expected_platform;    // imposed once known: binary, instruction set
-  std::int32_t micro_batch = 1;     // per_device_train_batch_size of this attempt (may have been lowered after an OOM)
-  std::vector<FaultSpec> faults;    // that may still fire
+  std::string run_directory;      // absolute
+  std::string state_directory;    // absolute, node-local: /dev/shm/ftl-<uid>/<run id>
+  std::string resume_from;        // empty: from the beginning; "hot:<step>"; or a checkpoint directory
+  std::string run_identity;       // imposed: state of another identity is refused
+  std::string inputs_stamp;       // of the files as the launcher checked them (trainer/run_inputs.h); empty: not known
+  std::string expected_platform;  // imposed once known: binary, instruction set
+  std::int32_t micro_batch = 1;   // per_device_train_batch_size of this attempt (may have been lowered after an OOM)
+  std::vector<FaultSpec> faults;  // that may still fire
   std::int64_t accepted_spike = 0;  // step whose loss spike came again when it was replayed, and is applied; 0 = none
   std::string config_json;          // the resolved configuration
 

@@ -30,7 +30,7 @@ struct ReportStep {             // every rank, after every optimizer step
   std::int64_t tokens = 0;      // of the global batch, padding-free
   double seconds = 0;           // of this step on this rank
   double own_seconds = 0;       // of them before it entered the sum: its own work, without waiting for others
-  std::int64_t own_tokens = 0;  // of the sequences that it worked on
+  std::int64_t own_tokens = 0;  // one after another: of sequences that were computed side by side the longest
 };
 struct ReportEvaluation {
   std::int64_t step = 0;

@@ -15,7 +15,9 @@ namespace {
 bool is_observation(const std::string& path) {
   std::ifstream file(path);
   const nlohmann::json json = nlohmann::json::parse(file, nullptr, false);
-  return json.is_object() && json.value("action", nlohmann::json()) == "observe";
+  if (!json.is_object()) return false;
+  const nlohmann::json action = json.value("action", nlohmann::json());
+  return action == "observe" || action == "previous_checkpoint";
 }
 
 }  // namespace

@@ -74,11 +74,18 @@ void MetricsFile::scan() {
 Result<Done> MetricsFile::append(const MetricsRecord& record) {
   Newest with_it = newest_;
   if (!with_it.takes(record)) return Done{};
-  // Lines that a full storage refused come first once it has room: they stay in order.
-  pending_ += line_of(record);
+  refused_.push_back(record);
   newest_ = with_it;
-  const Result<Done> written = append_text(path_, pending_);
-  if (written) pending_.clear();
+  return flush();
+}
+
+// All of them or none, so lines stay in order.
+Result<Done> MetricsFile::flush() {
+  if (refused_.empty()) return Done{};
+  std::string lines;
+  for (const MetricsRecord& record : refused_) lines += line_of(record);
+  const Result<Done> written = append_text(path_, lines);
+  if (written) refused_.clear();
   return written;
 }
 
@@ -112,7 +119,8 @@ Result<Done> MetricsFile::drop_beyond(std::int64_t step) {
 }
 
 Result<std::string> MetricsFile::restore(std::int64_t step, std::span<const MetricsRecord> recent) {
-  if (!std::exchange(pending_, {}).empty()) scan();  // `recent` has what could not be written
+  std::vector<MetricsRecord> known = std::exchange(refused_, {});
+  if (!known.empty()) scan();
   if (!clean_ || newest_.step > step || newest_.evaluation > step) {
     if (const auto dropped = drop_beyond(step); !dropped) return dropped.error();
   }
@@ -122,11 +130,13 @@ Result<std::string> MetricsFile::restore(std::int64_t step, std::span<const Metr
     if (first_lost == 0) first_lost = newest_.step + 1;
     last_lost = next - 1;
   };
-  for (const MetricsRecord& record : recent) {
+  known.insert(known.end(), recent.begin(), recent.end());
+  for (const MetricsRecord& record : known) {
     if (record.step > step) continue;
     if (!record.evaluation) lost_until(record.step);
-    if (const auto written = append(record); !written) return written.error();
+    (void)append(record);  // what is refused is kept, and tried again below
   }
+  if (const auto written = flush(); !written) return written.error();
   lost_until(step + 1);
   if (first_lost == 0) return std::string();
   return "metrics.jsonl lacks the lines of steps " + std::to_string(first_lost) + " to " + std::to_string(last_lost) +

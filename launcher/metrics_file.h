@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "checkpoints/training_state.h"
 #include "failures/result.h"
@@ -18,6 +19,8 @@ class MetricsFile {
   explicit MetricsFile(std::string path);
 
   Result<Done> append(const MetricsRecord& record);  // nothing when it has this line already
+  // Writes what the storage refused before, if anything.
+  Result<Done> flush();
   // For a run that goes on from `step`: lines beyond it go, atomically, as do doubled ones and garbage; those that are
   // missing are written again from `recent`. Returns a sentence for the user when some are known to nobody, else "".
   Result<std::string> restore(std::int64_t step, std::span<const MetricsRecord> recent);
@@ -33,8 +36,8 @@ class MetricsFile {
 
   std::string path_;
   Newest newest_;
-  std::string pending_;  // lines that the storage refused, in order: tried again with the next one
-  bool clean_ = true;    // no line is garbage or doubled
+  std::vector<MetricsRecord> refused_;  // by the storage, in order: tried again with the next one
+  bool clean_ = true;                   // no line is garbage or doubled
 };
 
 }  // namespace ftl

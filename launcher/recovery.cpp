@@ -48,6 +48,7 @@ void Recovery::step_completed(std::int64_t step) {
 }
 
 void Recovery::fault_fired(const std::string& text) {
+  fired_.insert(text);
   for (FaultSpec& fault : faults_) {
     if (fault.text != text || fault.times <= 0) continue;
     --fault.times;
@@ -60,6 +61,12 @@ std::vector<FaultSpec> Recovery::faults_left() const {
   std::copy_if(faults_.begin(), faults_.end(), std::back_inserter(left),
                [](const FaultSpec& fault) { return fault.times > 0; });
   return left;
+}
+
+std::vector<FaultSpec> Recovery::faults_never_fired() const {
+  std::vector<FaultSpec> never = faults_left();
+  std::erase_if(never, [&](const FaultSpec& fault) { return fired_.contains(fault.text); });
+  return never;
 }
 
 RecoveryDecision Recovery::retry(RecoveryAction shown, const Verdict& verdict) {

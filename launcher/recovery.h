@@ -36,7 +36,8 @@ class Recovery {
 
   std::int32_t micro_batch() const { return micro_batch_; }
   std::int64_t accepted_spike() const { return accepted_spike_; }  // a step; 0 = none
-  std::vector<FaultSpec> faults_left() const;
+  std::vector<FaultSpec> faults_left() const;                      // that may still fire
+  std::vector<FaultSpec> faults_never_fired() const;               // not once
 
  private:
   RecoveryDecision retry(RecoveryAction shown, const Verdict& verdict);
@@ -48,6 +49,7 @@ class Recovery {
   RecoveryConfig config_;
   std::int32_t micro_batch_;
   std::vector<FaultSpec> faults_;
+  std::set<std::string> fired_;  // their texts
   std::int64_t accepted_spike_;
   std::int64_t best_step_ = -1;
   int restarts_ = 0;                                     // since the last progress

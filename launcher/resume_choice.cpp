@@ -83,7 +83,7 @@ Result<ResumeChoice> named_state(Files& files, const ProcessSpec& spec, const st
   }
   Result<TrainerState> verified = verify_checkpoint(files, directory);
   if (!verified) {
-    return Failure{FaultKind::file_not_found, "it is no whole checkpoint: " + verified.error().what,
+    return Failure{FaultKind::checkpoint_incomplete, "it is no whole checkpoint: " + verified.error().what,
                    verified.error().where.empty() ? directory : verified.error().where,
                    "name another step of checkpoints/, or leave --resume out: the newest whole state is taken"};
   }

@@ -132,8 +132,9 @@ struct RunDirectory::Impl {
 std::optional<Failure> RunDirectory::Impl::loss() const {
   struct stat held {};
   struct stat there {};
-  if (::fstat(lock.get(), &held) == 0 && ::stat((path + "/.lock").c_str(), &there) == 0 &&
-      held.st_dev == there.st_dev && held.st_ino == there.st_ino)
+  const bool is_there = ::stat((path + "/.lock").c_str(), &there) == 0;
+  if (!is_there && errno != ENOENT && errno != ENOTDIR) return std::nullopt;  // storage that stumbles is no loss
+  if (::fstat(lock.get(), &held) != 0 || (is_there && held.st_dev == there.st_dev && held.st_ino == there.st_ino))
     return std::nullopt;
   return Failure{FaultKind::storage_failed,
                  "the run directory was removed, moved or replaced while the run was going on", path,
@@ -212,6 +213,11 @@ Result<Done> RunDirectory::append_evaluation(const ReportEvaluation& evaluation)
   if (auto lost = impl_->loss()) return *lost;
   return impl_->metrics.append(
       {evaluation.step, true, evaluation.eval_loss, 0, 0, evaluation.tokens, evaluation.seconds});
+}
+
+Result<Done> RunDirectory::flush_metrics() {
+  if (auto lost = impl_->loss()) return *lost;
+  return impl_->metrics.flush();
 }
 
 Result<std::string> RunDirectory::restore_metrics(std::int64_t step, std::span<const MetricsRecord> recent) {

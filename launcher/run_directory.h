@@ -50,6 +50,7 @@ class RunDirectory {
   // metrics.jsonl (launcher/metrics_file.h): a line that is there already is not written again.
   Result<Done> append_step(const ReportStep& step);
   Result<Done> append_evaluation(const ReportEvaluation& evaluation);
+  Result<Done> flush_metrics();  // lines that a full storage refused before
   Result<std::string> restore_metrics(std::int64_t step, std::span<const MetricsRecord> recent);
   Result<std::string> write_verdict(const Verdict& verdict);  // verdicts/<n>.json; returns "verdicts/<n>.json"
   Result<Done> append_log(Attempt attempt, Rank rank, const std::vector<std::string>& lines, std::int64_t dropped);

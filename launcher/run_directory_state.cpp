@@ -92,9 +92,6 @@ struct StateOwner {
   std::string run_directory;
 };
 
-// Of an owner that cannot be looked up from here nothing is known, so it counts as living.
-bool lives(const StateOwner& owner) { return liveness_of(owner.process) != Liveness::dead; }
-
 StateOwner owner_of(const std::string& state) {
   const std::string text = read_small_file(state + "/owner.json").value_or("");
   StateOwner owner;
@@ -143,7 +140,8 @@ void reclaim_below(const std::string& base, bool all, const std::string& keep, s
   }
   for (const std::string& state : states) {
     const StateOwner owner = owner_of(state);
-    if (lives(owner)) continue;
+    const Liveness liveness = liveness_of(owner.process);
+    if (liveness == Liveness::alive || (liveness == Liveness::out_of_sight && !all)) continue;
     const bool kept = fs::path(state).filename() == keep;
     if (kept || (!all && resumable(state, owner)))
       remove_attempts(state, "", removed);

@@ -38,8 +38,9 @@ Result<Done> prepare_attempt(const std::string& state_directory, Attempt attempt
 
 // Removes what dead runs left below `base` (empty: both default places). A run that could still be resumed from its hot
 // state keeps it for a day unless `all` is set, the one named `keep` in any case; of others, and of runs whose run
-// directory is gone, everything goes. Never takes away what another launcher is claiming at this moment, nor what one
-// of another host or container claimed, whose processes cannot be seen from here. Returns the paths that were removed.
+// directory is gone, everything goes. Never takes away what another launcher is claiming at this moment; nor, unless
+// `all` is set, what one of another host or container claimed, whose processes cannot be seen from here. Returns the
+// paths that were removed.
 std::vector<std::string> reclaim_state(const std::string& base, bool all, const std::string& keep = "");
 
 }  // namespace ftl

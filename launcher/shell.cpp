@@ -108,6 +108,7 @@ Result<int> Shell::run() {
     if (io_.run_one() == 0) break;  // never: a tick is always pending
   }
   processes_.reset();
+  note(directory_.flush_metrics());
   publish_status(true);
   if (!finish_)
     return Failure{FaultKind::internal_error, "the launcher ran out of events before the run had ended", "", ""};

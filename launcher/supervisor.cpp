@@ -268,7 +268,7 @@ void Supervisor::Impl::finish_stopped() {
 void Supervisor::Impl::finish(int exit_code, std::string message) {
   state = State::done;
   outcome.exit_code = exit_code;
-  for (const FaultSpec& fault : recovery.faults_left()) {
+  for (const FaultSpec& fault : recovery.faults_never_fired()) {
     const std::string rank = fmt::format("planted for step {} of rank {}", fault.step, fault.rank.value);
     emit(PublishEvent{"fault_not_fired", fmt::format("{} ({})", fault.text, rank), fault.rank.value});
   }
@@ -300,7 +300,7 @@ RunStatus Supervisor::status() const {
   status.step = run.ledger.newest_step();
   status.steps = run.ledger.steps();
   status.verdicts = run.verdicts;
-  for (const FaultSpec& fault : run.recovery.faults_left()) status.faults_left.push_back(fault.text);
+  for (const FaultSpec& fault : run.recovery.faults_never_fired()) status.faults_left.push_back(fault.text);
   const int code = run.outcome.exit_code;
   const bool recovering = run.attempt != run.options.first_attempt || run.state == State::backing_off;
   if (run.state == State::done)

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 #include <fcntl.h>
@@ -66,6 +67,18 @@ MakeCommunicatorResult join_world(const ProcessSpec& spec, Rank rank) {
   return make_communicator(spec.backend, library_directory(), BackendOptions{.rank = rank, .world = spec.world});
 }
 
+// What is loaded must be what was checked before the launch. Files that somebody has touched since, and those of
+// another host, are read whole to find out.
+std::optional<Failure> changed_inputs(const ProcessSpec& spec, const RunConfig& config, const RunInputs& inputs) {
+  if (spec.inputs_stamp.empty() || stamp_of_inputs(config) == spec.inputs_stamp) return std::nullopt;
+  const Result<std::string> hash = hash_of_inputs(inputs, spec.threads_per_rank);
+  if (!hash) return hash.error();
+  if (spec.run_identity.ends_with(*hash)) return std::nullopt;
+  return Failure{FaultKind::run_identity_changed,
+                 "the files of data, tokenizer or model are no longer those that the run was started with", "",
+                 "bring them back, or start over with --resume never"};
+}
+
 Result<TrainingOutcome> run_rank(const ProcessSpec& spec, Rank rank, FlightRecorder& recorder, const ReportPipe& report,
                                  std::unique_ptr<Communicator>& communicator) {
   SystemClock clock;
@@ -85,10 +98,9 @@ Result<TrainingOutcome> run_rank(const ProcessSpec& spec, Rank rank, FlightRecor
   // Data and weights first: no rank may sit in a collective while another one reads files.
   Result<RunInputs> inputs = load_inputs(files, *config, spec.threads_per_rank);
   if (!inputs) return inputs.error();
-  if (!spec.run_identity.empty() && spec.run_identity.find(sample_of_inputs(*inputs)) == std::string::npos) {
-    return Failure{FaultKind::run_identity_changed,
-                   "the files of data, tokenizer or model are no longer those that the run was started with",
-                   fmt::format("rank {}", rank.value), "bring them back, or start over with --resume never"};
+  if (auto changed = changed_inputs(spec, *config, *inputs)) {
+    changed->where = fmt::format("rank {}", rank.value);
+    return *changed;
   }
   recorder.heartbeat(clock.now());
   Result<Llama> model = load_model(**device, *config, *inputs);

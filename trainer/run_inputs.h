@@ -41,9 +41,11 @@ Survey survey_run(Files& files, Device& device, const RunConfig& config, int thr
 // Longest example of either set, in tokens: what workspaces are planned for.
 std::int64_t longest_example(const ExampleSet& examples);
 
-// A hash over data, tokenizer, architecture and both ends of every tensor: what a rank can afford to compare at every
-// start. Survey::inputs_hash begins with it, and has every byte in what follows.
-std::string sample_of_inputs(const RunInputs& inputs);
+// A hash over the contents of data, tokenizer and weights and the model's architecture: part of the run's identity.
+Result<std::string> hash_of_inputs(const RunInputs& inputs, int threads);
+// A hash over names, inodes, sizes and times of last change of the files that the configuration names. While it is the
+// same nobody has touched them; when it is not, only hash_of_inputs can tell whether they are others.
+std::string stamp_of_inputs(const RunConfig& config);
 
 // Bytes of each thing that a rank holds in memory at once.
 std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& inputs, int world_size);

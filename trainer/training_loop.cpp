@@ -73,6 +73,7 @@ class TrainingRun {
     std::int64_t supervised = 0;  // what the loss is divided by
   };
   BatchTokens tokens_of(std::span<const std::int64_t> indices) const;
+  std::int64_t tokens_in_a_row(std::span<const std::int64_t> indices) const;
   bool writes_files() const { return rank_ == Rank{0}; }
   std::int64_t computing() const { return completed_ + 1; }
   TrainerState trainer_state() const {
@@ -121,6 +122,20 @@ TrainingRun::BatchTokens TrainingRun::tokens_of(std::span<const std::int64_t> in
     const Example& example = inputs_.examples.train[static_cast<std::size_t>(index)];
     tokens.all += static_cast<std::int64_t>(example.ids.size());
     tokens.supervised += example.supervised_count();
+  }
+  return tokens;
+}
+
+// What a rank's own time grows with: lanes work side by side, a group of sequences after another.
+std::int64_t TrainingRun::tokens_in_a_row(std::span<const std::int64_t> indices) const {
+  std::int64_t tokens = 0;
+  while (!indices.empty()) {
+    const std::size_t group = std::min(lanes_.count(), indices.size());
+    std::size_t longest = 0;
+    for (const std::int64_t index : indices.first(group))
+      longest = std::max(longest, inputs_.examples.train[static_cast<std::size_t>(index)].ids.size());
+    tokens += static_cast<std::int64_t>(longest);
+    indices = indices.subspan(group);
   }
   return tokens;
 }
@@ -273,9 +288,9 @@ Result<Done> TrainingRun::step() {
   }
   ++completed_;
   if (Result<Done> downloaded = state_.download(lanes_.first_stream()); !downloaded) return downloaded;
-  const ReportStep report{completed_,  loss,          *norm,
-                          rate,        tokens.all,    seconds_between(began, context_.clock.now()),
-                          own_seconds, own_tokens.all};
+  const ReportStep report{
+      completed_,          loss, *norm, rate, tokens.all, seconds_between(began, context_.clock.now()), own_seconds,
+      tokens_in_a_row(own)};
   remember(recent_, {report.step, false, loss, *norm, rate, report.tokens, report.seconds});
   hot_->save(state_.views(), trainer_state(), sign_of_life_);
   context_.report(report);

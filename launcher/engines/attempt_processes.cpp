@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <csignal>
 #include <deque>
+#include <map>
 #include <set>
 
 #include "launcher/control/sealed_frames.h"
@@ -32,6 +33,8 @@ constexpr std::size_t engine_last_lines = 40;
 constexpr Duration engine_asked_after = std::chrono::milliseconds(200);
 constexpr Duration engine_killed_after = std::chrono::milliseconds(1200);
 constexpr Duration engine_stopped_at_most = std::chrono::seconds(2);
+// A little more than a keeper gives itself.
+constexpr Duration keeper_comes_back_within = std::chrono::milliseconds(2500);
 constexpr int engine_reaped_within_ms = 1000;
 
 // Keepers of a dead mpirun and ranks of a dead keeper come to us, the next subreaper, and would stay as zombies.
@@ -54,6 +57,9 @@ struct AttemptProcesses::Impl : std::enable_shared_from_this<AttemptProcesses::I
   void drain_output();
   void on_message(Rank rank, KeeperMessage message);
   void on_closed(Rank rank, const std::string& why);
+  void on_hello(const Hello& hello);
+  bool lives(Rank keeper_of) const;
+  void give_up_absent(TimePoint now);
   void look_for_engine();
   void end_stopped_engine(TimePoint now);
   void hurry_engine(TimePoint now);
@@ -68,6 +74,16 @@ struct AttemptProcesses::Impl : std::enable_shared_from_this<AttemptProcesses::I
   std::unique_ptr<ControlServer> server;
   StartedEngine engine;
   std::optional<TimePoint> engine_stopped_since;
+  struct Keeper {
+    pid_t pid = 0;
+    std::uint64_t start_ticks = 0;
+  };
+  struct Absence {
+    std::string why;
+    std::optional<TimePoint> since;  // set when it is first looked at
+  };
+  std::map<Rank, Keeper> keepers;        // of this machine
+  std::map<Rank, Absence> absent;        // without a connection, but alive: they may come back
   std::set<Rank> confirmed;              // their ranks are dead and reaped
   std::optional<TimePoint> alone_since;  // no keeper is connected any more, after dismiss() or destroy()
   bool keeper_heard = false;
@@ -128,7 +144,35 @@ void AttemptProcesses::Impl::on_message(Rank rank, KeeperMessage message) {
 
 void AttemptProcesses::Impl::on_closed(Rank rank, const std::string& why) {
   // With the evidence delivered, or nothing expected any more, the end of a keeper is no loss.
-  if (!ending && !confirmed.contains(rank)) sink.event(KeeperLost{attempt, rank, why});
+  if (ending || confirmed.contains(rank)) return;
+  if (lives(rank))
+    absent[rank].why = why;
+  else
+    sink.event(KeeperLost{attempt, rank, why});
+}
+
+bool AttemptProcesses::Impl::lives(Rank keeper_of) const {
+  const auto keeper = keepers.find(keeper_of);
+  return keeper != keepers.end() && alive(keeper->second.pid, keeper->second.start_ticks);
+}
+
+void AttemptProcesses::Impl::on_hello(const Hello& hello) {
+  keeper_heard = true;
+  if (const auto stat = process_stat(hello.keeper_pid)) keepers[hello.rank] = {hello.keeper_pid, stat->start_ticks};
+  if (const auto away = absent.extract(hello.rank)) sink.event(KeeperLost{attempt, hello.rank, away.mapped().why});
+  sink.event(KeeperConnected{attempt, hello.rank, hello.node, hello.keeper_pid, hello.came_back});
+  if (ending) server->send(hello.rank, KeeperOrder::dismiss);  // too late: it missed the order to all
+}
+
+// A keeper that lives and has lost only its connection says so itself, when it has come back.
+void AttemptProcesses::Impl::give_up_absent(TimePoint now) {
+  for (auto at = absent.begin(); at != absent.end();) {
+    const auto [rank, away] = *at;
+    if (!away.since) at->second.since = now;
+    const bool given_up = !lives(rank) || (away.since && now - *away.since >= keeper_comes_back_within);
+    at = given_up ? absent.erase(at) : std::next(at);
+    if (given_up && !ending && !confirmed.contains(rank)) sink.event(KeeperLost{attempt, rank, away.why});
+  }
 }
 
 void AttemptProcesses::Impl::look_for_engine() {
@@ -184,11 +228,7 @@ Result<std::unique_ptr<AttemptProcesses>> AttemptProcesses::start(asio::io_conte
   const std::weak_ptr<Impl> weak = impl;
   ControlSink control;
   control.connected = [weak](const Hello& hello) {
-    if (const auto self = weak.lock()) {
-      self->keeper_heard = true;
-      self->sink.event(KeeperConnected{self->attempt, hello.rank, hello.node, hello.keeper_pid, hello.came_back});
-      if (self->ending) self->server->send(hello.rank, KeeperOrder::dismiss);  // too late: it missed the order to all
-    }
+    if (const auto self = weak.lock()) self->on_hello(hello);
   };
   control.message = [weak](Rank rank, KeeperMessage message) {
     if (const auto self = weak.lock()) self->on_message(rank, std::move(message));
@@ -251,6 +291,7 @@ std::vector<ProcessStat> AttemptProcesses::survivors() const {
 void AttemptProcesses::look(TimePoint now) {
   const auto self = impl_;
   self->end_stopped_engine(now);
+  self->give_up_absent(now);
   self->look_for_engine();
   reap_orphans(self->engine_ended ? 0 : self->engine.pid);
   if (!self->ending || self->gone) return;

@@ -1,7 +1,6 @@
 // ftlaunch bench: whole steps of a configuration on this machine, by a real run (ranks, keepers, watchdog, hot state)
 // in a directory of its own that is removed afterwards.
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -136,7 +135,8 @@ std::optional<Measured> read_metrics(const fs::path& path, const Json& operation
 
 // The run itself, in a child: its ranks' memory is then known to this process as that of its descendants.
 int run_steps(const Request& request, const fs::path& directory) {
-  Arguments arguments{"--config", request.run.config_path, "--quiet", "--output-dir", directory.string()};
+  Arguments arguments{"--config", request.run.config_path, "--quiet",         "--resume",
+                      "never",    "--output-dir",          directory.string()};
   const auto add = [&](const char* option, const std::string& value) {
     if (!value.empty()) arguments.insert(arguments.end(), {option, value});
   };
@@ -148,13 +148,14 @@ int run_steps(const Request& request, const fs::path& directory) {
   for (const char* setting : {"save_steps=0", "eval_steps=0", "warmup_steps=0", "warmup_ratio=0"})
     add("--set", setting);
   add("--set", fmt::format("max_steps={}", request.steps));
-  // A Ctrl-C at the terminal is the run's to answer; what it leaves is then tidied up here.
-  ::signal(SIGINT, SIG_IGN);
-  return exit_code_from_child("the run", [&] {
-    ::signal(SIGINT, SIG_DFL);
-    ::dup2(STDERR_FILENO, STDOUT_FILENO);  // standard output is for what was measured
-    return run_run(arguments);
-  });
+  // What is left when the run has been asked to stop is then tidied up here.
+  return exit_code_from_child(
+      "the run",
+      [&] {
+        ::dup2(STDERR_FILENO, STDOUT_FILENO);  // standard output is for what was measured
+        return run_run(arguments);
+      },
+      Requests::pass_on);
 }
 
 void print(const Request& request, const Placement& placement, const Measured& measured, double large_product,
@@ -183,16 +184,13 @@ void print(const Request& request, const Placement& placement, const Measured& m
   std::puts(fmt::format("arithmetic  {:.1f} GFLOP/s, {:.0f} % of the {:.1f} GFLOP/s of one large matrix product",
                         gigaflops, 100 * share, large_product)
                 .c_str());
-  std::puts(fmt::format("memory      {:.0f} MiB, the largest rank's peak", static_cast<double>(peak_bytes) / 1048576)
-                .c_str());
+  std::puts(
+      fmt::format("memory      {:.0f} MiB, the peak of the largest process", static_cast<double>(peak_bytes) / 1048576)
+          .c_str());
 }
 
 int bench(const Request& request, const RunConfig& config) {
   const Placement placement = place(config, cores_of_machine());
-  const Result<std::string> text =
-      text_from_child("counting operations", [&] { return operations_of_steps(config, request.steps); });
-  if (!text) return refuse(text.error());
-  const Json operations = Json::parse(*text, nullptr, false);
   const ScratchDirectory scratch;
   if (scratch.path().empty()) {
     return refuse(Failure{FaultKind::storage_failed, "no directory for the run can be made", "TMPDIR",
@@ -202,6 +200,10 @@ int bench(const Request& request, const RunConfig& config) {
   if (const int code = run_steps(request, scratch.path() / "run"); code != 0) return code;
   rusage used{};
   ::getrusage(RUSAGE_CHILDREN, &used);
+  const Result<std::string> text =
+      text_from_child("counting operations", [&] { return operations_of_steps(config, request.steps); });
+  if (!text) return refuse(text.error());
+  const Json operations = Json::parse(*text, nullptr, false);
   const auto measured =
       operations.is_array() ? read_metrics(scratch.path() / "run" / "metrics.jsonl", operations) : std::nullopt;
   if (!measured)

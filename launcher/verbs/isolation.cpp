@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -53,6 +54,42 @@ Failure short_of(const std::string& what, int error) {
           describe(process_limits(0)), "raise the limit in the shell that starts ftlaunch, or free memory"};
 }
 
+volatile std::sig_atomic_t asked_child = 0;  // 0: none
+void pass_on(int signal) {
+  if (asked_child > 0) ::kill(asked_child, signal);
+}
+
+// Requests to stop are the child's to answer, and this process lives until it has.
+class SignalsPassedOn {
+ public:
+  SignalsPassedOn() {
+    struct sigaction action {};
+    action.sa_handler = pass_on;
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGTERM, &action, &before_[0]);
+    ::sigaction(SIGHUP, &action, &before_[1]);
+    action.sa_handler = SIG_IGN;  // a terminal's Ctrl-C reaches the child by itself
+    ::sigaction(SIGINT, &action, &before_[2]);
+  }
+  SignalsPassedOn(const SignalsPassedOn&) = delete;
+  SignalsPassedOn& operator=(const SignalsPassedOn&) = delete;
+  ~SignalsPassedOn() { restore(); }
+  // In the child, where `child` is 0, everything is as it was before.
+  void to(pid_t child) {
+    if (child == 0) return restore();
+    asked_child = child;
+  }
+
+ private:
+  void restore() {
+    asked_child = 0;
+    ::sigaction(SIGTERM, &before_[0], nullptr);
+    ::sigaction(SIGHUP, &before_[1], nullptr);
+    ::sigaction(SIGINT, &before_[2], nullptr);
+  }
+  struct sigaction before_[3]{};
+};
+
 // Of `work` in the child, whose exceptions must not reach the parent's stack frames.
 int code_of(const std::function<int()>& work) {
   int code = 1;
@@ -99,11 +136,14 @@ Result<std::string> text_from_child(const std::string& what, const std::function
   return text;
 }
 
-int exit_code_from_child(const std::string& what, const std::function<int()>& work) {
+int exit_code_from_child(const std::string& what, const std::function<int()>& work, Requests requests) {
   std::fflush(nullptr);
   const pid_t parent = ::getpid();
+  std::optional<SignalsPassedOn> passed_on;
+  if (requests == Requests::pass_on) passed_on.emplace();
   const pid_t child = ::fork();
   if (child < 0) return refuse(std::vector<Failure>{short_of(what, errno)});
+  if (passed_on) passed_on->to(child);
   if (child == 0) {
     die_with(parent);
     ::_exit(code_of([&] { return code_when_output_arrived(work()); }));

@@ -3,6 +3,7 @@
 // threads yet.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -16,6 +17,9 @@ Result<std::string> text_from_child(const std::string& what, const std::function
 
 // Runs `work` in the child with this process's own standard streams; returns its exit code, 3 with a message when its
 // output was lost or resources were refused, or 1 with a message when it crashed.
-int exit_code_from_child(const std::string& what, const std::function<int()>& work);
+// `pass_on`: SIGTERM, SIGHUP and Ctrl-C do not end this process, but reach the child.
+enum class Requests : std::uint8_t { end_both, pass_on };
+int exit_code_from_child(const std::string& what, const std::function<int()>& work,
+                         Requests requests = Requests::end_both);
 
 }  // namespace ftl

@@ -24,6 +24,7 @@
 #include "launcher/verbs/dry_run.h"
 #include "launcher/verbs/run_options.h"
 #include "launcher/verbs/verb.h"
+#include "trainer/run_inputs.h"
 
 namespace ftl {
 namespace {
@@ -35,13 +36,16 @@ std::string environment_or_empty(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-// What is wrong with what a finished run has made; empty when nothing is.
+// What is wrong with what a finished run has made, as far as its form shows; empty when nothing is.
 std::string lost_result(const std::string& directory, const RunConfig& config) {
   PosixFiles files;
-  const std::string name = config.adapter == "none" ? "model/model.safetensors" : "adapter/adapter_model.safetensors";
-  const Result<MappedFile> file = files.map(directory + "/" + name);
-  if (!file) return name + " cannot be read";
-  return parse_safetensors(file->bytes, name) ? "" : name + " is damaged";
+  const bool full = config.adapter == "none";
+  const std::string weights = full ? "model/model.safetensors" : "adapter/adapter_model.safetensors",
+                    described = full ? "model/config.json" : "adapter/adapter_config.json";
+  if (!files.exists(directory + "/" + described)) return described + " is gone";
+  const Result<MappedFile> file = files.map(directory + "/" + weights);
+  if (!file) return weights + " cannot be read";
+  return parse_safetensors(file->bytes, weights) ? "" : weights + " is damaged";
 }
 
 // What the directory says about the run before; empty when it holds none.
@@ -265,7 +269,7 @@ Result<std::string> state_directory(const RunDirectory& directory, const Preflig
 }
 
 Result<int> launch(const RunOptions& options, const ReadConfig& read, const PreflightOutcome& preflight,
-                   std::vector<FaultSpec> faults) {
+                   const std::string& inputs_stamp, std::vector<FaultSpec> faults) {
   const RunConfig& config = read.config;
   std::optional<RunDirectory> directory;
   Result<RunDirectory> opened = RunDirectory::open(config.output_dir);
@@ -294,7 +298,8 @@ Result<int> launch(const RunOptions& options, const ReadConfig& read, const Pref
   Result<std::string> state = state_directory(*directory, preflight);
   if (!state) return state.error();
 
-  const ProcessSpec spec = spec_of(config, preflight, *directory, *state);
+  ProcessSpec spec = spec_of(config, preflight, *directory, *state);
+  spec.inputs_stamp = inputs_stamp;
   std::optional<ResumeChoice> named;
   if (names_a_state(config.resume)) {
     PosixFiles files;
@@ -365,6 +370,7 @@ int run_run(const Arguments& arguments) {
   const bool only_shown = options.dry_run || config.backend == "fake";
   // Room that dead runs hold is not missing.
   if (!only_shown) reclaim_state(environment_or_empty("FTL_STATE_DIR"), false, run_id_in(config.output_dir));
+  const std::string stamp = stamp_of_inputs(config);  // before they are read: what changes meanwhile is noticed
   const PreflightOutcome preflight = run_preflight(config);
   if (preflight.exit_code != 0) {
     refuse(preflight.found.failures);
@@ -372,7 +378,7 @@ int run_run(const Arguments& arguments) {
   }
   if (only_shown) return print_dry_run(*read.read, preflight, options.json);
   if (!options.quiet) announce(*read.read, preflight);
-  Result<int> code = launch(options, *read.read, preflight, std::move(*faults));
+  Result<int> code = launch(options, *read.read, preflight, stamp, std::move(*faults));
   return code ? *code : refuse(code.error());
 }
 

@@ -134,6 +134,21 @@ TEST_F(MetricsFileTest, LinesThatAFullStorageRefusedAreWrittenOnceWhenARunGoesOn
   EXPECT_EQ(lines(), "1 2 3 4");
 }
 
+// An attempt ends while the storage is still full: neither what is restored nor what is dropped then may lose a line.
+TEST_F(MetricsFileTest, LinesThatAFullStorageRefusedOutliveTheRestartOfARun) {
+  MetricsFile file(path);
+  fill(file, 2);
+  {
+    const FullStorage full(std::filesystem::file_size(path) + 10);
+    for (std::int64_t number = 3; number <= 6; ++number) EXPECT_FALSE(file.append(step(number)));
+    EXPECT_FALSE(file.restore(5, {})) << "what the state does not know the file does";
+    const std::vector<MetricsRecord> recent{step(4), step(5)};
+    EXPECT_FALSE(file.restore(5, recent));
+  }
+  ASSERT_TRUE(file.flush());
+  EXPECT_EQ(lines(), "1 2 3 4 5");
+}
+
 TEST_F(MetricsFileTest, ATornLineIsCutOffHoweverLongItIs) {
   std::ofstream(path) << "{\"step\":1}\n" << std::string(300'000, 'x');
   cut_torn_line(path);

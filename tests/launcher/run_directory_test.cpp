@@ -352,17 +352,20 @@ TEST_F(RunDirectoryTest, StateOfProcessesThatCannotBeSeenFromHereIsNotReclaimed)
   dead_process([&] { (void)claim_state_directory({base, "dead", root + "/gone"}); });
   const std::string state = base + "/ftl-" + std::to_string(::getuid()) + "/dead", file = state + "/owner.json";
   const nlohmann::json here = nlohmann::json::parse(std::ifstream(file));
-  const auto owned_by_one_with = [&](const char* key, const char* value) {
+  const auto owned_by_one_with = [&](const nlohmann::json& scope, bool all) {
     nlohmann::json owner = here;
-    owner[key] = value;
+    owner.update(scope);
     std::ofstream(file) << owner;
-    return reclaim_state(base, true);
+    return reclaim_state(base, all);
   };
-  EXPECT_THAT(owned_by_one_with("pid_namespace", "pid:[1]"), IsEmpty());
-  EXPECT_THAT(owned_by_one_with("host", "another-host"), IsEmpty());
+  EXPECT_THAT(owned_by_one_with({{"pid_namespace", "pid:[1]"}}, false), IsEmpty());
+  EXPECT_THAT(owned_by_one_with({{"host", "another-host"}, {"boot", "its-boot"}}, false), IsEmpty());
   ASSERT_TRUE(fs::exists(state));
-  // Of before the machine was started: dead, whoever has its pid now.
-  EXPECT_THAT(owned_by_one_with("boot", "another-boot"), ElementsAre(state));
+  // Of before this machine was started: dead, whoever has its pid now.
+  EXPECT_THAT(owned_by_one_with({{"boot", "another-boot"}}, false), ElementsAre(state));
+  fs::create_directories(state);
+  EXPECT_THAT(owned_by_one_with({{"pid_namespace", "pid:[1]"}}, true), ElementsAre(state))
+      << "who asks for all gets all";
 }
 
 TEST_F(RunDirectoryTest, StateThatIsBeingClaimedIsNotReclaimed) {

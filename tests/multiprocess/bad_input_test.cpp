@@ -152,7 +152,7 @@ std::vector<Case> configuration_cases() {
       {"output_where_nobody_may_write",
        2,
        "usage_error",
-       {"/proc", "by user", "--output-dir"},
+       {"/proc", "cannot be written", "--output-dir"},
        [](Ground& g) { g.site.configure("output_dir", "/proc/out"); }},
       {"missing_model",
        2,

@@ -1,4 +1,6 @@
 // ftlaunch bench: a short real run of which only figures are left.
+#include <csignal>
+
 #include "tests/multiprocess/launched_run.h"
 
 namespace ftl {
@@ -29,6 +31,22 @@ TEST(Bench, MeasuresRealStepsAndLeavesNothing) {
   EXPECT_FALSE(fs::exists(site.output()));
   EXPECT_TRUE(site.left().empty());
   EXPECT_TRUE(site.left_in_state_directory().empty());
+}
+
+TEST(Bench, AnswersARequestToStopAndTidiesUp) {
+  RunSite site;
+  const fs::path scratch = site.directory() / "scratch";
+  fs::create_directory(scratch);
+  site.configure("resume_from_checkpoint", "\"5\"");  // of another directory
+  ::setenv("TMPDIR", scratch.c_str(), 1);
+  Command command = site.start_verb({"bench", "--config", site.config().string(), "--steps", "100000"});
+  ::unsetenv("TMPDIR");
+  ASSERT_TRUE(site.wait_until([&] { return site.process_of("fttrain", 0).has_value(); }));
+  command.send(SIGTERM);
+  const CommandResult result = command.wait();
+  EXPECT_EQ(result.exit_code, 5) << ::testing::PrintToString(result);
+  EXPECT_TRUE(fs::is_empty(scratch));
+  EXPECT_TRUE(site.left().empty());
 }
 
 TEST(Bench, RefusesWhatARunRefuses) {

@@ -3,6 +3,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <thread>
@@ -98,7 +99,12 @@ TEST(StorageThatIsFull, IsWaitedForAndTheRunGoesOnWhenThereIsSpace) {
   Command command = site.start({"--inject", "fault=slow=200,rank=0,step=2"});
   const bool began = site.wait_for_step(2);
   storage.fill();
-  std::this_thread::sleep_for(std::chrono::seconds(6));  // some tries are made
+  const bool tried = site.wait_until([&] {  // node-local memory has room
+    const std::vector<std::string> files = site.left_in_state_directory();
+    return std::ranges::any_of(
+        files, [](const std::string& file) { return file.find("/attempt-3/spec.json") != std::string::npos; });
+  });
+  EXPECT_TRUE(tried);
   storage.free();
   const CommandResult result = command.wait();
   ASSERT_TRUE(began) << ::testing::PrintToString(result);

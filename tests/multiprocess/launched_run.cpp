@@ -215,9 +215,11 @@ Command RunSite::start(std::vector<std::string> arguments) {
 
 CommandResult RunSite::run(std::vector<std::string> arguments) { return start(std::move(arguments)).wait(); }
 
-CommandResult RunSite::verb(std::vector<std::string> arguments) {
+CommandResult RunSite::verb(std::vector<std::string> arguments) { return start_verb(std::move(arguments)).wait(); }
+
+Command RunSite::start_verb(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), program_.string());
-  return Command(directory_, std::move(arguments), marker_, state_directory_.string()).wait();
+  return Command(directory_, std::move(arguments), marker_, state_directory_.string());
 }
 
 AdapterFiles RunSite::adapter() const {

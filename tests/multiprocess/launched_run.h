@@ -82,6 +82,7 @@ class RunSite {
   Command start(std::vector<std::string> arguments);       // ftlaunch --config config.yaml ARGUMENTS
   CommandResult run(std::vector<std::string> arguments);   // started and waited for
   CommandResult verb(std::vector<std::string> arguments);  // ftlaunch ARGUMENTS
+  Command start_verb(std::vector<std::string> arguments);
 
   AdapterFiles adapter() const;
   Json run_json() const { return json("run.json"); }

@@ -142,7 +142,7 @@ TEST_F(AFinishedRun, RefusesToGoBackToWhatIsNoWholeCheckpoint) {
   write_text(site_.output() / "checkpoints" / "step-5" / "optimizer.safetensors", "garbage");
   for (const std::string& wanted : {std::string("5"), site_.output().string(), std::string("/dev/null")}) {
     const CommandResult refused = site_.run({"--resume", wanted});
-    EXPECT_EQ(refused.exit_code, 2) << ::testing::PrintToString(refused);
+    EXPECT_EQ(refused.exit_code, 3) << ::testing::PrintToString(refused);
     EXPECT_NE(refused.err.find("no whole checkpoint"), std::string::npos) << refused.err;
   }
   expect_untouched();
