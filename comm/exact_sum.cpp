@@ -86,6 +86,9 @@ ExactSum::ExactSum(Rank rank, WorldSize world, std::int64_t leaves, std::int64_t
   for_each_spanning_node({0, leaves}, world, leaves, [&](LeafRange left, LeafRange right, Rank to, Rank from) {
     if (to == rank_ || from == rank_) merges_.push_back({left, right, to, from});
   });
+  const auto buffers = static_cast<std::size_t>(exact_sum_buffers(mine_.end - mine_.begin, leaves)) + 1;
+  nodes_.reserve(buffers);
+  free_.reserve(buffers);
 }
 
 std::span<float> ExactSum::next_leaf() {

@@ -49,10 +49,11 @@ void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t
   const std::int64_t d = args.head_dim, stride = args.heads * d, kv_stride = args.kv_heads * d;
   const std::int64_t rows = smaller(block, args.rows - i0), kv = head / (args.heads / args.kv_heads) * d;
   const std::int64_t limit = args.first_position + i0 + rows;
+  using Of = CausalPart::Of;
   float *s = scratch.blocks, *maximum = s + block * block, *sum = maximum + block;
   float* out = args.out + i0 * stride + head * d;
   for (std::int64_t j0 = 0; j0 < limit; j0 += block) {
-    const std::int64_t columns = smaller(block, limit - j0);
+    const std::int64_t columns = smaller(block, limit - j0), ahead = args.first_position + i0 - j0;
     multiply({.a = args.q + i0 * stride + head * d,
               .b = {.f32 = args.k + j0 * kv_stride + kv},
               .c = s,
@@ -66,7 +67,7 @@ void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t
               .transpose_b = true,
               .alpha = args.scale,
               .beta = 0},
-             scratch.panel);
+             scratch.panel, {Of::scores, ahead});
     for (std::int64_t row = 0; row < rows; ++row) {
       float* scores = s + row * block;
       const std::int64_t seen = visible(args.first_position + i0 + row, j0, columns);
@@ -95,7 +96,7 @@ void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t
               .transpose_b = false,
               .alpha = 1,
               .beta = j0 == 0 ? 0.0f : 1.0f},
-             scratch.panel);
+             scratch.panel, {Of::values, ahead});
   }
   for (std::int64_t row = 0; row < rows; ++row) {
     scale_row(out + row * stride, d, 1 / sum[row]);
@@ -117,6 +118,8 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
   const std::int64_t rows = smaller(block, args.rows - i0), columns = smaller(block, args.rows - j0);
   const std::int64_t at = i0 * stride + head * d, kv = j0 * kv_stride + head / (args.heads / args.kv_heads) * d;
   float *p = scratch.blocks, *ds = p + block * block;
+  using Of = CausalPart::Of;
+  const CausalPart seen_scores{Of::scores, i0 - j0};
   const MatMul scores{.a = args.q + at,
                       .b = {.f32 = args.k + kv},
                       .c = p,
@@ -130,14 +133,14 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
                       .transpose_b = true,
                       .alpha = args.scale,
                       .beta = 0};
-  multiply(scores, scratch.panel);
+  multiply(scores, scratch.panel, seen_scores);
   for (std::int64_t row = 0; row < rows; ++row) {
     exponentials(p + row * block, visible(i0 + row, j0, columns), columns,
                  args.log_sum_exp[head * args.rows + i0 + row]);
   }
   MatMul dp = scores;
   dp.a = args.d_out + at, dp.b.f32 = args.v + kv, dp.c = ds, dp.alpha = 1;
-  multiply(dp, scratch.panel);
+  multiply(dp, scratch.panel, seen_scores);
 
   MatMul to_columns{.a = p,
                     .b = {.f32 = args.d_out + at},
@@ -152,15 +155,17 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
                     .transpose_b = false,
                     .alpha = 1,
                     .beta = i0 == j0 ? 0.0f : 1.0f};
-  multiply(to_columns, scratch.panel);
+  multiply(to_columns, scratch.panel, {Of::key_gradient, i0 - j0});
   for (std::int64_t row = 0; row < rows; ++row) {
     const float row_sum = to.row_sums[i0 + row];
     const float* p_row = p + row * block;
     float* ds_row = ds + row * block;
-    for (std::int64_t j = 0; j < columns; ++j) ds_row[j] = p_row[j] * (ds_row[j] - row_sum) * args.scale;
+    const std::int64_t seen = visible(i0 + row, j0, columns);
+    for (std::int64_t j = 0; j < seen; ++j) ds_row[j] = p_row[j] * (ds_row[j] - row_sum) * args.scale;
+    for (std::int64_t j = seen; j < columns; ++j) ds_row[j] = 0;
   }
   to_columns.a = ds, to_columns.b.f32 = args.q + at, to_columns.c = to.dk + j0 * to.stride;
-  multiply(to_columns, scratch.panel);
+  multiply(to_columns, scratch.panel, {Of::key_gradient, i0 - j0});
   multiply({.a = ds,
             .b = {.f32 = args.k + kv},
             .c = args.dq + at,
@@ -174,7 +179,7 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
             .transpose_b = false,
             .alpha = 1,
             .beta = j0 == 0 ? 0.0f : 1.0f},
-           scratch.panel);
+           scratch.panel, {Of::values, i0 - j0});
 }
 
 float row_sum(const float* x, const float* y, std::int64_t count) {

@@ -14,7 +14,7 @@ constexpr std::int64_t equal_part(std::int64_t size, std::int64_t count, std::in
 }
 
 // Rows of A that stay in a second cache of 512 KiB beside a panel.
-constexpr std::int64_t most_rows = 42 * tile_rows;
+constexpr std::int64_t most_rows = 43 * tile_rows;
 // Multiplications below which a piece is not worth a thread's attention, and pieces a thread so that none waits long.
 constexpr std::int64_t smallest_work = 1 << 18, pieces_a_thread = 4;
 // Multiplications after which a sign of life is due: a tenth of a second on a slow core.

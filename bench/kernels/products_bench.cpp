@@ -50,6 +50,8 @@ void product_shapes(const std::function<void(std::vector<std::int64_t>)>& add) {
     add({rows, 16, 576, 0, 1});
     add({rows, 576, 16, 0, 1});
     add({16, 576, rows, 1, 0});
+    add({1536, 16, rows, 1, 0});
+    add({rows, 16, 1536, 0, 0});
   }
   add({1, 576, 576, 0, 1});
   add({128, 49152, 576, 0, 1});

@@ -7,6 +7,7 @@
 // 2008; here A is read in place, because a training step multiplies few rows with many frozen columns.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -158,48 +159,113 @@ void multiply_panel(const PanelProduct& product, const float* a, float* c, std::
   }
 }
 
-// The whole of args on the calling thread; scratch: [panel_floats].
-template <class Element>
-void multiply(const MatMul& args, const Element* b, float* scratch) {
-  // Laying a panel out pays when several tiles of rows use it.
-  constexpr std::int64_t few_rows = 4 * tile_rows;
-  constexpr bool readable_in_place = std::is_same_v<Element, float>;
-  const std::int64_t chain = chain_length(args.k);
-  for (std::int64_t k0 = 0; k0 == 0 || k0 < args.k; k0 += chain) {
-    const std::int64_t k = args.k - k0 < chain ? args.k - k0 : chain;
-    const float* const a = args.a + (args.transpose_a ? k0 * args.lda : k0);
-    for (std::int64_t j = 0; j < args.n; j += panel_width) {
-      PanelProduct product{.panel = scratch,
-                           .panel_stride = panel_width,
-                           .k = k,
-                           .row_stride = args.lda,
-                           .step_stride = args.lda,
-                           .ldc = args.ldc,
-                           .columns = args.n - j < panel_width ? args.n - j : panel_width,
-                           .alpha = args.alpha,
-                           .beta = k0 == 0 ? args.beta : 1};
-      if (args.transpose_b) {
-        pack_transposed(b + j * args.ldb + k0, args.ldb, product.columns, k, scratch);
-      } else if (readable_in_place && args.m <= few_rows && product.columns == panel_width) {
-        if constexpr (readable_in_place) product.panel = b + k0 * args.ldb + j;
-        product.panel_stride = args.ldb;
-      } else {
-        pack_in_order(b + k0 * args.ldb + j, args.ldb, product.columns, k, scratch);
-      }
-      if (args.transpose_a)
-        multiply_panel<false>(product, a, args.c + j, args.m);
-      else
-        multiply_panel<true>(product, a, args.c + j, args.m);
-    }
-    if (args.k == 0) return;
+// Which part of a product a causal mask leaves. Column j of a score, and element j of the chain over it, stand for the
+// key that row i sees as long as j <= i + ahead. What is left out would only have added zeros.
+struct CausalPart {
+  enum class Of {
+    everything,
+    scores,       // C [queries, keys]: only what is seen is computed, the rest of C stays what it was
+    values,       // op(A) [queries, keys] is 0 for what is not seen
+    key_gradient  // op(A) [keys, queries] is 0 for what is not seen
+  } of = Of::everything;
+  std::int64_t ahead = 0;
+};
+
+// The part [k0, k0 + product.k) of the chain, of all rows of C in the columns of one panel that starts at column j.
+template <bool contiguous>
+void multiply_causal_panel(PanelProduct product, const float* a, float* c, std::int64_t rows, std::int64_t j,
+                           std::int64_t k0, const CausalPart& part) {
+  const std::int64_t row_stride = contiguous ? product.row_stride : 1;
+  if (part.of == CausalPart::Of::everything) return multiply_panel<contiguous>(product, a, c, rows);
+  if (part.of == CausalPart::Of::scores) {
+    const std::int64_t first = j > part.ahead ? j - part.ahead : 0;
+    return multiply_panel<contiguous>(product, a + first * row_stride, c + first * product.ldc, rows - first);
+  }
+  for (std::int64_t row = 0; row < rows; row += tile_rows) {
+    const std::int64_t here = rows - row < tile_rows ? rows - row : tile_rows;
+    std::int64_t begin = 0, end = product.k;
+    if (part.of == CausalPart::Of::values)
+      end = std::clamp<std::int64_t>(row + here + part.ahead - k0, 0, product.k);
+    else
+      begin = std::clamp<std::int64_t>(row - part.ahead - k0, 0, product.k);
+    PanelProduct seen = product;
+    seen.panel += begin * product.panel_stride;
+    seen.k = end - begin;
+    multiply_panel<contiguous>(seen, a + row * row_stride + begin * (contiguous ? 1 : product.step_stride),
+                               c + row * product.ldc, here);
   }
 }
 
-inline void multiply(const MatMul& args, float* scratch) {
+// Columns of C that stay in a second cache of 512 KiB, beside a part of the chain of all rows of A, while the parts of
+// their chains are added.
+constexpr std::int64_t columns_together(std::int64_t rows) {
+  constexpr std::int64_t floats = 75 * 1024;
+  return rows * panel_width >= floats ? panel_width : floats / rows / panel_width * panel_width;
+}
+
+// The lines of the panel after this one: its rows are too far apart for a processor to see them coming.
+template <class Element>
+void fetch_panel(const MatMul& args, const Element* b, std::int64_t j, std::int64_t k0, std::int64_t k) {
+  constexpr std::int64_t line = 64 / sizeof(Element);
+  const std::int64_t columns = args.n - j < panel_width ? args.n - j : panel_width;
+  const std::int64_t rows = args.transpose_b ? columns : k, width = args.transpose_b ? k : columns;
+  const Element* from = b + (args.transpose_b ? j * args.ldb + k0 : k0 * args.ldb + j);
+  for (std::int64_t row = 0; row < rows; ++row, from += args.ldb)
+    for (std::int64_t at = 0; at < width; at += line) __builtin_prefetch(from + at);
+}
+
+// Columns [begin, end) of C, the part [k0, k0 + k) of the chain.
+template <class Element>
+void multiply_columns(const MatMul& args, const Element* b, std::int64_t begin, std::int64_t end, std::int64_t k0,
+                      std::int64_t k, const CausalPart& part, float* scratch) {
+  // Laying a panel out pays when several tiles of rows use it.
+  constexpr std::int64_t few_rows = 4 * tile_rows;
+  constexpr bool readable_in_place = std::is_same_v<Element, float>;
+  const float* const a = args.a + (args.transpose_a ? k0 * args.lda : k0);
+  for (std::int64_t j = begin; j < end; j += panel_width) {
+    PanelProduct product{.panel = scratch,
+                         .panel_stride = panel_width,
+                         .k = k,
+                         .row_stride = args.lda,
+                         .step_stride = args.lda,
+                         .ldc = args.ldc,
+                         .columns = args.n - j < panel_width ? args.n - j : panel_width,
+                         .alpha = args.alpha,
+                         .beta = k0 == 0 ? args.beta : 1};
+    if (args.transpose_b) {
+      pack_transposed(b + j * args.ldb + k0, args.ldb, product.columns, k, scratch);
+    } else if (readable_in_place && args.m <= few_rows && product.columns == panel_width) {
+      if constexpr (readable_in_place) product.panel = b + k0 * args.ldb + j;
+      product.panel_stride = args.ldb;
+    } else {
+      pack_in_order(b + k0 * args.ldb + j, args.ldb, product.columns, k, scratch);
+    }
+    if (args.m > few_rows && j + panel_width < end) fetch_panel(args, b, j + panel_width, k0, k);
+    if (args.transpose_a)
+      multiply_causal_panel<false>(product, a, args.c + j, args.m, j, k0, part);
+    else
+      multiply_causal_panel<true>(product, a, args.c + j, args.m, j, k0, part);
+  }
+}
+
+// The whole of args on the calling thread; scratch: [panel_floats].
+template <class Element>
+void multiply(const MatMul& args, const Element* b, float* scratch, const CausalPart& part) {
+  const std::int64_t chain = chain_length(args.k), together = columns_together(args.m);
+  for (std::int64_t j = 0; j < args.n; j += together) {
+    const std::int64_t end = args.n - j < together ? args.n : j + together;
+    for (std::int64_t k0 = 0; k0 == 0 || k0 < args.k; k0 += chain) {
+      multiply_columns(args, b, j, end, k0, args.k - k0 < chain ? args.k - k0 : chain, part, scratch);
+      if (args.k == 0) break;
+    }
+  }
+}
+
+inline void multiply(const MatMul& args, float* scratch, const CausalPart& part = {}) {
   if (args.b.f32 != nullptr)
-    multiply(args, args.b.f32, scratch);
+    multiply(args, args.b.f32, scratch, part);
   else
-    multiply(args, args.b.bf16, scratch);
+    multiply(args, args.b.bf16, scratch, part);
 }
 
 }  // namespace ftl::FTL_CPU
