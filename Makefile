@@ -27,8 +27,8 @@ test: build
 
 # Address+undefined and thread sanitizers over every test that is no real multi-process run.
 sanitize: setup
-	@cmake --preset asan && cmake --build build/asan -j $(JOBS) && ctest --preset asan --no-tests=error
-	@cmake --preset tsan && cmake --build build/tsan -j $(JOBS) && ctest --preset tsan --no-tests=error
+	@cmake --preset asan && cmake --build build/asan -j $(JOBS) --target single_process_tests && ctest --preset asan --no-tests=error
+	@cmake --preset tsan && cmake --build build/tsan -j $(JOBS) --target single_process_tests && ctest --preset tsan --no-tests=error
 
 # make campaign NAME: a search of many minutes, tests/campaigns/NAME.sh (each says what it does and how long).
 campaign: setup

@@ -23,6 +23,9 @@ function(ftl_library name)
   set_property(GLOBAL APPEND PROPERTY FTL_LISTED_SOURCES ${ARG_SOURCES})
 endfunction()
 
+# Tests that start no real ranks: what `make sanitize` builds.
+add_custom_target(single_process_tests)
+
 # ftl_test(NAME SOURCES ... DEPENDS ... [LABELS ...] [TIMEOUT seconds]): a GoogleTest binary, one ctest entry.
 function(ftl_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
@@ -32,6 +35,9 @@ function(ftl_test name)
   target_link_libraries(${name} PRIVATE ftl_options ${ARG_DEPENDS} GTest::gtest_main GTest::gmock)
   target_compile_definitions(${name} PRIVATE FTL_SOURCE_DIR="${PROJECT_SOURCE_DIR}" FTL_BINARY_DIR="${CMAKE_BINARY_DIR}")
   add_test(NAME ${name} COMMAND ${name})
+  if(NOT "multiprocess" IN_LIST ARG_LABELS)
+    add_dependencies(single_process_tests ${name})
+  endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
