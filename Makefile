@@ -25,10 +25,10 @@ run: build
 test: build
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j 1
 
-# Address+undefined and thread sanitizers over every test that is no real multi-process run.
+# Address+undefined sanitizers over every test that is no real multi-process run, the thread sanitizer over those with threads.
 sanitize: setup
 	@cmake --preset asan && cmake --build build/asan -j $(JOBS) --target single_process_tests && ctest --preset asan --no-tests=error
-	@cmake --preset tsan && cmake --build build/tsan -j $(JOBS) --target single_process_tests && ctest --preset tsan --no-tests=error
+	@cmake --preset tsan && cmake --build build/tsan -j $(JOBS) --target threaded_tests && ctest --preset tsan --no-tests=error
 
 # make campaign NAME: a search of many minutes, tests/campaigns/NAME.sh (each says what it does and how long).
 campaign: setup

@@ -312,7 +312,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--ranks", type=int, default=1, help="of ftlaunch; PyTorch always has one process of --threads")
-    parser.add_argument("--lanes", type=int, default=1, help="ftlaunch's per_device_train_batch_size")
+    parser.add_argument("--lanes", type=int, default=2, help="ftlaunch's per_device_train_batch_size")
     args = parser.parse_args()
     if args.child:
         return peft_child(args)

@@ -23,8 +23,9 @@ function(ftl_library name)
   set_property(GLOBAL APPEND PROPERTY FTL_LISTED_SOURCES ${ARG_SOURCES})
 endfunction()
 
-# Tests that start no real ranks: what `make sanitize` builds.
+# What `make sanitize` builds: tests that start no real ranks, and those of them (label "threads") that start threads.
 add_custom_target(single_process_tests)
+add_custom_target(threaded_tests)
 
 # ftl_test(NAME SOURCES ... DEPENDS ... [LABELS ...] [TIMEOUT seconds]): a GoogleTest binary, one ctest entry.
 function(ftl_test name)
@@ -37,6 +38,9 @@ function(ftl_test name)
   add_test(NAME ${name} COMMAND ${name})
   if(NOT "multiprocess" IN_LIST ARG_LABELS)
     add_dependencies(single_process_tests ${name})
+  endif()
+  if("threads" IN_LIST ARG_LABELS)
+    add_dependencies(threaded_tests ${name})
   endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
