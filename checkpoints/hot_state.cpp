@@ -312,8 +312,9 @@ void HotState::save(std::span<const TrainableView> tensors, const TrainerState& 
   std::byte* at = reinterpret_cast<std::byte*>(&slot) + page;
   std::array<std::byte, state_block_bytes> block;
   if (!pack(state, block)) return;
-  std::atomic_ref(slot.sequence).store(0, std::memory_order_release);
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // the values must not be seen before the cleared header
+  // An exchange, because the values must not be written before the header is cleared, and no store orders what follows
+  // it (a fence would, but the thread sanitizer does not understand fences).
+  std::atomic_ref(slot.sequence).exchange(0, std::memory_order_seq_cst);
   XXH3_128bits_reset(map.hasher.get());
   // The checksum is of the source: whatever else happens to the copy, a mixture is not blessed.
   const auto append = [&](std::span<const std::byte> from) {
