@@ -226,6 +226,8 @@ TEST(HotState, SurvivesSigkillAtAnyMoment) {
       HotState hot = open(path, round, width);
       for (std::int64_t step = known + 1;; ++step) save(hot, step, width);
     }
+    // On a slow machine a child may not come to its first save in this time, so some are waited for.
+    for (int waited = 0; round % 20 == 0 && newest_step(path) == known && waited < 20'000; ++waited) ::usleep(1000);
     ::usleep(random() % 4000);
     const std::int64_t meanwhile = newest_step(path);  // the writer is alive
     EXPECT_GE(meanwhile, known);

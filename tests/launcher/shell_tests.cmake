@@ -6,7 +6,7 @@ ftl_test(keeper_processes_test SOURCES keeper_processes_test.cpp DEPENDS ftl_eng
 add_dependencies(keeper_processes_test ftkeeper dummy_rank)
 
 ftl_test(control_frames_test SOURCES control_frames_test.cpp DEPENDS ftl_control)
-ftl_test(control_server_test SOURCES control_server_test.cpp DEPENDS ftl_engines ftl_keeper Boost::headers LABELS threads)
+ftl_test(control_server_test SOURCES control_server_test.cpp DEPENDS ftl_engines ftl_keeper Boost::headers)
 ftl_test(keeper_evidence_test SOURCES keeper_evidence_test.cpp DEPENDS ftl_keeper)
 ftl_test(engines_test SOURCES engines_test.cpp DEPENDS ftl_engines)
 ftl_test(run_directory_test SOURCES metrics_file_test.cpp run_directory_test.cpp DEPENDS ftl_run_directory LABELS threads)
