@@ -33,7 +33,7 @@ sanitize: setup
 
 # What of it fits into ten minutes of CI: every parser over its corpus, checkpoints and kernels; threads where they are shared out.
 ASAN_SLICE := fuzz_corpus_test kernels_against_reference_test hot_state_test
-TSAN_SLICE := thread_pool_test equal_bits_test
+TSAN_SLICE := thread_pool_test cpu_device_test
 sanitize-slice: setup
 	@cmake --preset asan && cmake --build build/asan -j $(JOBS) --target $(ASAN_SLICE) && \
 	  ctest --preset asan --no-tests=error -R '^($(subst $(space),|,$(ASAN_SLICE)))$$'
