@@ -13,28 +13,39 @@ constexpr std::int64_t block = 128;
 static_assert(2 * block * block + 2 * block <= CpuStream::block_floats);
 
 std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 
-// How many of `columns` from column j0 on a query at `position` sees.
-std::int64_t visible(std::int64_t position, std::int64_t j0, std::int64_t columns) {
-  const std::int64_t seen = position + 1 - j0;
-  return seen < 0 ? 0 : smaller(seen, columns);
+// The first key that a query at `position` sees.
+std::int64_t first_seen(std::int64_t position, std::int64_t window) {
+  return window == 0 || position < window ? 0 : position + 1 - window;
 }
 
-// x = e^(x - shift) for the first `seen` of `columns`, 0 for the rest; the sum.
-float exponentials(float* x, std::int64_t seen, std::int64_t columns, float shift) {
+// Which of `columns` from column j0 on a query at `position` sees.
+struct Seen {
+  std::int64_t begin, end;
+  bool nothing() const { return begin == end; }
+};
+Seen seen_of(std::int64_t position, std::int64_t window, std::int64_t j0, std::int64_t columns) {
+  const std::int64_t end = smaller(larger(position + 1 - j0, 0), columns);
+  return {smaller(larger(first_seen(position, window) - j0, 0), end), end};
+}
+
+// x = e^(x - shift) for what is seen of `columns`, 0 for the rest; the sum.
+float exponentials(float* x, const Seen& seen, std::int64_t columns, float shift) {
   Lanes sum{};
   std::int64_t i = 0;
-  for (; i + lane_count <= seen; i += lane_count) {
+  for (; i < seen.begin; ++i) x[i] = 0;
+  for (; i + lane_count <= seen.end; i += lane_count) {
     const Lanes e = exponential(load(x + i) - shift);
     sum += e;
     store(x + i, e);
   }
-  if (i < seen) {
-    const Lanes e = exponential(load_some(x + i, seen - i, -__builtin_inff()) - shift);
-    for (std::int64_t lane = 0; lane < seen - i; ++lane) sum[lane] += e[lane];
-    store_some(x + i, e, seen - i);
+  if (i < seen.end) {
+    const Lanes e = exponential(load_some(x + i, seen.end - i, -__builtin_inff()) - shift);
+    for (std::int64_t lane = 0; lane < seen.end - i; ++lane) sum[lane] += e[lane];
+    store_some(x + i, e, seen.end - i);
   }
-  for (i = seen; i < columns; ++i) x[i] = 0;
+  for (i = seen.end; i < columns; ++i) x[i] = 0;
   return sum_of(sum);
 }
 
@@ -43,16 +54,19 @@ void scale_row(float* x, std::int64_t count, float factor) {
 }
 
 // One block of query rows of one head: passes over the columns with a running maximum and sum per row; what was summed
-// under a smaller maximum is scaled down when a larger one is met.
+// under a smaller maximum is scaled down when a larger one is met. Blocks of keys before the window of every row are
+// not visited; a row may see nothing of the first block that is, for its own window may begin later.
 void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t i0,
                    const CpuStream::Scratch& scratch) {
   const std::int64_t d = args.head_dim, stride = args.heads * d, kv_stride = args.kv_heads * d;
   const std::int64_t rows = smaller(block, args.rows - i0), kv = head / (args.heads / args.kv_heads) * d;
   const std::int64_t limit = args.first_position + i0 + rows;
+  const std::int64_t first_block = first_seen(args.first_position + i0, args.window) / block * block;
   using Of = CausalPart::Of;
   float *s = scratch.blocks, *maximum = s + block * block, *sum = maximum + block;
   float* out = args.out + i0 * stride + head * d;
-  for (std::int64_t j0 = 0; j0 < limit; j0 += block) {
+  for (std::int64_t row = 0; row < rows; ++row) maximum[row] = -__builtin_inff(), sum[row] = 0;
+  for (std::int64_t j0 = first_block; j0 < limit; j0 += block) {
     const std::int64_t columns = smaller(block, limit - j0), ahead = args.first_position + i0 - j0;
     multiply({.a = args.q + i0 * stride + head * d,
               .b = {.f32 = args.k + j0 * kv_stride + kv},
@@ -70,17 +84,21 @@ void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t
              scratch.panel, {Of::scores, ahead});
     for (std::int64_t row = 0; row < rows; ++row) {
       float* scores = s + row * block;
-      const std::int64_t seen = visible(args.first_position + i0 + row, j0, columns);
-      const float largest_here = largest_in(scores, seen);
-      if (j0 == 0) {
-        maximum[row] = largest_here;
-        sum[row] = exponentials(scores, seen, columns, largest_here);
-        continue;
+      const Seen seen = seen_of(args.first_position + i0 + row, args.window, j0, columns);
+      if (args.soft_cap != 0) cap_softly(scores + seen.begin, seen.end - seen.begin, args.soft_cap);
+      const float largest_here = largest_in(scores + seen.begin, seen.end - seen.begin);
+      const bool first = sum[row] == 0;
+      const float largest = first || largest_here > maximum[row] ? largest_here : maximum[row];
+      const float added = exponentials(scores, seen, columns, largest);
+      if (seen.nothing()) continue;
+      if (first) {
+        sum[row] = added;
+      } else if (const float shrink = exponential(maximum[row] - largest); shrink != 1.0f) {
+        sum[row] = sum[row] * shrink + added;
+        scale_row(out + row * stride, d, shrink);
+      } else {
+        sum[row] += added;
       }
-      const float largest = largest_here > maximum[row] ? largest_here : maximum[row];
-      const float shrink = exponential(maximum[row] - largest);
-      sum[row] = sum[row] * shrink + exponentials(scores, seen, columns, largest);
-      if (shrink != 1.0f) scale_row(out + row * stride, d, shrink);
       maximum[row] = largest;
     }
     multiply({.a = s,
@@ -95,7 +113,7 @@ void forward_block(const AttentionForward& args, std::int64_t head, std::int64_t
               .transpose_a = false,
               .transpose_b = false,
               .alpha = 1,
-              .beta = j0 == 0 ? 0.0f : 1.0f},
+              .beta = j0 == first_block ? 0.0f : 1.0f},
              scratch.panel, {Of::values, ahead});
   }
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -111,12 +129,32 @@ struct HeadGradients {
   const float* row_sums;
 };
 
-// P and dS of one block, and what they add to dq, dk and dv. `first_column`, `first_row`: overwrite instead of adding.
+// One row of a block: scores become P = e^(S - log_sum_exp), dP becomes dS = P (dP - D), times what the soft cap S =
+// cap tanh(s / cap) leaves of it, 1 - (S / cap)^2, and the scale. Both are 0 for what is not seen.
+void score_gradient(const AttentionBackward& args, float* s, float* dp, const Seen& seen, std::int64_t columns,
+                    float log_sum_exp, float row_sum) {
+  for (std::int64_t j = 0; j < seen.begin; ++j) dp[j] = 0;
+  for (std::int64_t j = seen.end; j < columns; ++j) dp[j] = 0;
+  if (args.soft_cap != 0) {
+    cap_softly(s + seen.begin, seen.end - seen.begin, args.soft_cap);
+    for (std::int64_t j = seen.begin; j < seen.end; ++j) {
+      const float t = s[j] / args.soft_cap;
+      dp[j] = (dp[j] - row_sum) * (1 - t * t);
+    }
+  } else {
+    for (std::int64_t j = seen.begin; j < seen.end; ++j) dp[j] -= row_sum;
+  }
+  exponentials(s, seen, columns, log_sum_exp);
+  for (std::int64_t j = seen.begin; j < seen.end; ++j) dp[j] = s[j] * dp[j] * args.scale;
+}
+
+// P and dS of one block, and what they add to dq, dk and dv.
 void backward_block(const AttentionBackward& args, std::int64_t head, std::int64_t i0, std::int64_t j0,
                     const HeadGradients& to, const CpuStream::Scratch& scratch) {
   const std::int64_t d = args.head_dim, stride = args.heads * d, kv_stride = args.kv_heads * d;
   const std::int64_t rows = smaller(block, args.rows - i0), columns = smaller(block, args.rows - j0);
   const std::int64_t at = i0 * stride + head * d, kv = j0 * kv_stride + head / (args.heads / args.kv_heads) * d;
+  const std::int64_t first_block = first_seen(i0, args.window) / block * block;
   float *p = scratch.blocks, *ds = p + block * block;
   using Of = CausalPart::Of;
   const CausalPart seen_scores{Of::scores, i0 - j0};
@@ -134,13 +172,13 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
                       .alpha = args.scale,
                       .beta = 0};
   multiply(scores, scratch.panel, seen_scores);
-  for (std::int64_t row = 0; row < rows; ++row) {
-    exponentials(p + row * block, visible(i0 + row, j0, columns), columns,
-                 args.log_sum_exp[head * args.rows + i0 + row]);
-  }
   MatMul dp = scores;
   dp.a = args.d_out + at, dp.b.f32 = args.v + kv, dp.c = ds, dp.alpha = 1;
   multiply(dp, scratch.panel, seen_scores);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    score_gradient(args, p + row * block, ds + row * block, seen_of(i0 + row, args.window, j0, columns), columns,
+                   args.log_sum_exp[head * args.rows + i0 + row], to.row_sums[i0 + row]);
+  }
 
   MatMul to_columns{.a = p,
                     .b = {.f32 = args.d_out + at},
@@ -156,14 +194,6 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
                     .alpha = 1,
                     .beta = i0 == j0 ? 0.0f : 1.0f};
   multiply(to_columns, scratch.panel, {Of::key_gradient, i0 - j0});
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const float row_sum = to.row_sums[i0 + row];
-    const float* p_row = p + row * block;
-    float* ds_row = ds + row * block;
-    const std::int64_t seen = visible(i0 + row, j0, columns);
-    for (std::int64_t j = 0; j < seen; ++j) ds_row[j] = p_row[j] * (ds_row[j] - row_sum) * args.scale;
-    for (std::int64_t j = seen; j < columns; ++j) ds_row[j] = 0;
-  }
   to_columns.a = ds, to_columns.b.f32 = args.q + at, to_columns.c = to.dk + j0 * to.stride;
   multiply(to_columns, scratch.panel, {Of::key_gradient, i0 - j0});
   multiply({.a = ds,
@@ -178,7 +208,7 @@ void backward_block(const AttentionBackward& args, std::int64_t head, std::int64
             .transpose_a = false,
             .transpose_b = false,
             .alpha = 1,
-            .beta = j0 == 0 ? 0.0f : 1.0f},
+            .beta = j0 == first_block ? 0.0f : 1.0f},
            scratch.panel, {Of::values, i0 - j0});
 }
 
@@ -223,7 +253,7 @@ void attention_backward(Stream& stream, const AttentionBackward& args) {
         group == 1 ? HeadGradients{args.dk + head * d, args.dv + head * d, kv_width, sums}
                    : HeadGradients{dk_parts + head * args.rows * d, dv_parts + head * args.rows * d, d, sums};
     for (std::int64_t j0 = 0; j0 < args.rows; j0 += block) {
-      for (std::int64_t i0 = j0; i0 < args.rows; i0 += block) {
+      for (std::int64_t i0 = j0; i0 < args.rows && first_seen(i0, args.window) < j0 + block; i0 += block) {
         backward_block(args, head, i0, j0, to, on.scratch(thread));
         if (thread == CpuStream::calling_thread) on.piece_done();
       }

@@ -32,13 +32,36 @@ double exponentials(float* x, std::int64_t count, float largest, bool keep) {
   return sum;
 }
 
-float row_loss(float* x, std::int64_t target, std::int64_t vocabulary, bool backward) {
-  const float largest = largest_in(x, vocabulary), target_logit = x[target];
-  const double sum = exponentials(x, vocabulary, largest, backward);
-  if (backward) {
+// x holds capped logits and becomes the gradient of those before the cap: softmax times 1 - tanh^2, for the
+// exponentials are made again where both are needed.
+void capped_gradient(float* x, std::int64_t target, std::int64_t vocabulary, float largest, float inverse, float cap) {
+  const auto slope = [cap](Lanes logit) { return 1.0f - logit / cap * (logit / cap); };
+  const float of_target = slope(broadcast(x[target]))[0];
+  std::int64_t i = 0;
+  for (; i + lane_count <= vocabulary; i += lane_count) {
+    const Lanes logit = load(x + i);
+    store(x + i, exponential(logit - largest) * inverse * slope(logit));
+  }
+  if (i < vocabulary) {
+    const Lanes logit = load_some(x + i, vocabulary - i, 0);
+    store_some(x + i, exponential(logit - largest) * inverse * slope(logit), vocabulary - i);
+  }
+  x[target] -= of_target;
+}
+
+float row_loss(float* x, std::int64_t target, const CrossEntropy& args) {
+  const bool capped = args.soft_cap != 0;
+  if (capped) cap_softly(x, args.vocabulary, args.soft_cap);
+  const float largest = largest_in(x, args.vocabulary), target_logit = x[target];
+  const double sum = exponentials(x, args.vocabulary, largest, args.backward && !capped);
+  if (args.backward) {
     const auto inverse = static_cast<float>(1 / sum);
-    for (std::int64_t i = 0; i < vocabulary; ++i) x[i] *= inverse;
-    x[target] -= 1.0f;
+    if (capped) {
+      capped_gradient(x, target, args.vocabulary, largest, inverse, args.soft_cap);
+    } else {
+      for (std::int64_t i = 0; i < args.vocabulary; ++i) x[i] *= inverse;
+      x[target] -= 1.0f;
+    }
   }
   return static_cast<float>(std::log(sum) + static_cast<double>(largest) - static_cast<double>(target_logit));
 }
@@ -56,7 +79,7 @@ void cross_entropy(Stream& stream, const CrossEntropy& args) {
     cpu(stream).parallel_for(count, [&](std::int64_t index, int) {
       const std::int64_t row = first + index;
       assert(args.targets[row] >= 0 && args.targets[row] < args.vocabulary);
-      losses[index] = row_loss(args.logits + row * args.vocabulary, args.targets[row], args.vocabulary, args.backward);
+      losses[index] = row_loss(args.logits + row * args.vocabulary, args.targets[row], args);
     });
     for (std::int64_t index = 0; index < count; ++index) total += static_cast<double>(losses[index]);
   }

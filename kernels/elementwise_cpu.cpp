@@ -1,4 +1,5 @@
 #include "kernels/cpu/cpu_stream.h"
+#include "kernels/cpu/lanes.h"
 #include "kernels/elementwise.h"
 
 namespace ftl::FTL_CPU {
@@ -23,6 +24,12 @@ void add(Stream& stream, const Add& args) {
 void scale(Stream& stream, const Scale& args) {
   cpu(stream).parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) args.y[i] *= args.scale;
+  });
+}
+
+void soft_cap(Stream& stream, const SoftCap& args) {
+  cpu(stream).parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
+    cap_softly(args.y + begin, end - begin, args.soft_cap);
   });
 }
 

@@ -42,8 +42,8 @@ struct EmbeddingBackward {
   std::int64_t rows, width, vocabulary;
 };
 
-// y = x * gain / sqrt(mean(x^2) + epsilon)      x, y: [rows, width]   gain: [width]   inverse_rms: [rows] (saved for
-// backward)
+// y = x * (gain_offset + gain) / sqrt(mean(x^2) + epsilon)      x, y: [rows, width]   gain: [width]
+// inverse_rms: [rows] (saved for backward)
 struct RmsNormForward {
   const float* x;
   const float* gain;
@@ -51,6 +51,7 @@ struct RmsNormForward {
   float* inverse_rms;
   std::int64_t rows, width;
   float epsilon;
+  float gain_offset = 0;
 };
 // dx (= or += by `accumulate`) ; d_gain += sum over rows, rows ascending, when d_gain is not null
 struct RmsNormBackward {
@@ -62,6 +63,7 @@ struct RmsNormBackward {
   float* d_gain;
   std::int64_t rows, width;
   bool accumulate;
+  float gain_offset = 0;
 };
 
 // C = alpha * op(A) * op(B) + beta * C      op(A): [m, k]   op(B): [k, n]   C: [m, n] with row stride ldc
@@ -76,9 +78,22 @@ struct MatMul {
   float alpha, beta;
 };
 
+// y += bias in every row      bias: [width]   y: [rows, width]
+struct BiasForward {
+  const float* bias;
+  float* y;
+  std::int64_t rows, width;
+};
+// d_bias += sum over rows of dy, rows ascending
+struct BiasBackward {
+  const float* dy;
+  float* d_bias;
+  std::int64_t rows, width;
+};
+
 // Rotates pairs (i, i + head_dim/2) of every head in place by angle position * inverse_frequency[i] (Hugging Face's
-// half-split layout); backward is the rotation by the negative angle.  x: [rows, heads, head_dim]   cosine, sine:
-// [positions, head_dim/2]
+// half-split layout); backward is the rotation by the negative angle. Where cosine and sine carry a common factor, both
+// directions multiply by it, as the transpose does.  x: [rows, heads, head_dim]   cosine, sine: [positions, head_dim/2]
 struct Rope {
   float* x;
   const float* cosine;
@@ -89,8 +104,9 @@ struct Rope {
 
 // Causal grouped-query attention of one sequence; query head h uses kv head h / (heads / kv_heads).
 // q: [rows, heads, head_dim]   k, v: [kv_rows, kv_heads, head_dim]   out: like q   log_sum_exp: [heads, rows] (saved)
-// Query row i is position first_position + i and sees kv rows 0 .. first_position + i (training: first_position = 0,
-// kv_rows = rows).
+// Query row i is position p = first_position + i and sees kv rows 0 .. p (training: first_position = 0, kv_rows =
+// rows); with a window, the last `window` of them. Scores are s = scale q k, with a soft cap s = soft_cap tanh(scale q
+// k / soft_cap).
 struct AttentionForward {
   const float* q;
   const float* k;
@@ -99,6 +115,8 @@ struct AttentionForward {
   float* log_sum_exp;
   std::int64_t rows, kv_rows, heads, kv_heads, head_dim, first_position;
   float scale;
+  std::int64_t window = 0;  // 0: none
+  float soft_cap = 0;       // 0: none
 };
 // Training only (first_position = 0, kv_rows = rows). dq, dk, dv are overwritten. scratch: see
 // attention_scratch_floats().
@@ -115,16 +133,18 @@ struct AttentionBackward {
   float* scratch;
   std::int64_t rows, heads, kv_heads, head_dim;
   float scale;
+  std::int64_t window = 0;  // 0: none
+  float soft_cap = 0;       // 0: none
 };
 
-// y = silu(gate) * up      gate, up, y: [count]
-struct SwiGluForward {
+// y = f(gate) * up      gate, up, y: [count]      f: silu (swiglu), or gelu in its approximation by tanh (geglu)
+struct GluForward {
   const float* gate;
   const float* up;
   float* y;
   std::int64_t count;
 };
-struct SwiGluBackward {
+struct GluBackward {
   const float* gate;
   const float* up;
   const float* dy;
@@ -136,7 +156,8 @@ struct SwiGluBackward {
 // Rows are already only those with a target. loss_sum[0] = sum over rows of -log softmax(logits)[target], rows
 // ascending, in double inside and float32 outside; logits are overwritten by d_logits = softmax - onehot (unnormalised
 // by any token count) when `backward`.   logits: [rows, vocabulary]   targets: [rows] int32   row_losses: [rows] or
-// null (losses as float32)
+// null (losses as float32). With a soft cap the softmax is of soft_cap tanh(logits / soft_cap), and the gradient that
+// of the logits before it; without `backward` logits may be left capped.
 struct CrossEntropy {
   float* logits;
   const std::int32_t* targets;
@@ -144,6 +165,7 @@ struct CrossEntropy {
   float* row_losses;
   std::int64_t rows, vocabulary;
   bool backward;
+  float soft_cap = 0;  // 0: none
 };
 
 // y = x[indices] / y[indices] += x (scatter, indices distinct and ascending)     width floats a row
@@ -176,6 +198,11 @@ struct Scale {
   std::int64_t count;
   float scale;
 };  // y *= scale
+struct SoftCap {
+  float* y;
+  std::int64_t count;
+  float soft_cap;
+};  // y = soft_cap tanh(y / soft_cap)
 
 // sum[0] = sum of squares in double, over fixed blocks of 4096 elements, block sums added in ascending order;
 // non_finite[0] = index of the first element that is NaN or infinite, or -1.
@@ -206,17 +233,22 @@ struct KernelTable {
   void (*rms_norm_forward)(Stream&, const RmsNormForward&);
   void (*rms_norm_backward)(Stream&, const RmsNormBackward&);
   void (*matmul)(Stream&, const MatMul&);
+  void (*bias_forward)(Stream&, const BiasForward&);
+  void (*bias_backward)(Stream&, const BiasBackward&);
   void (*rope)(Stream&, const Rope&);
   void (*attention_forward)(Stream&, const AttentionForward&);
   void (*attention_backward)(Stream&, const AttentionBackward&);
-  void (*swiglu_forward)(Stream&, const SwiGluForward&);
-  void (*swiglu_backward)(Stream&, const SwiGluBackward&);
+  void (*swiglu_forward)(Stream&, const GluForward&);
+  void (*swiglu_backward)(Stream&, const GluBackward&);
+  void (*geglu_forward)(Stream&, const GluForward&);
+  void (*geglu_backward)(Stream&, const GluBackward&);
   void (*cross_entropy)(Stream&, const CrossEntropy&);
   void (*gather_rows)(Stream&, const GatherRows&);
   void (*scatter_rows)(Stream&, const ScatterRows&);
   void (*fill)(Stream&, const Fill&);
   void (*add)(Stream&, const Add&);
   void (*scale)(Stream&, const Scale&);
+  void (*soft_cap)(Stream&, const SoftCap&);
   void (*squared_norm)(Stream&, const SquaredNorm&);
   void (*adamw)(Stream&, const AdamW&);
 };

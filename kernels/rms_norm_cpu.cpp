@@ -9,14 +9,16 @@ namespace {
 
 constexpr std::int64_t rows_a_block = 16;
 
-// Sum over i of x[i] y[i] (z[i] if given): four registers of partial sums, so the order depends on `width` alone.
-float dot(const float* x, const float* y, const float* z, std::int64_t width) {
+// Sum over i of (offset + x[i]) y[i] (z[i] if given): four registers of partial sums, so the order depends on `width`
+// alone.
+float dot(const float* x, float offset, const float* y, const float* z, std::int64_t width) {
   constexpr std::int64_t stride = 4 * lane_count;
   const auto product = [&](std::int64_t i, std::int64_t count) {
     const auto part = [&](const float* from) {
       return count == lane_count ? load(from + i) : load_some(from + i, count, 0);
     };
-    return z == nullptr ? part(x) * part(y) : part(x) * part(y) * part(z);
+    const Lanes first = offset + part(x);
+    return z == nullptr ? first * part(y) : first * part(y) * part(z);
   };
   Lanes sums[4] = {};
   std::int64_t i = 0;
@@ -35,8 +37,8 @@ void rms_norm_forward(Stream& stream, const RmsNormForward& args) {
       const float* x = args.x + row * args.width;
       float* y = args.y + row * args.width;
       const float inverse =
-          1 / std::sqrt(dot(x, x, nullptr, args.width) / static_cast<float>(args.width) + args.epsilon);
-      for (std::int64_t i = 0; i < args.width; ++i) y[i] = x[i] * inverse * args.gain[i];
+          1 / std::sqrt(dot(x, 0, x, nullptr, args.width) / static_cast<float>(args.width) + args.epsilon);
+      for (std::int64_t i = 0; i < args.width; ++i) y[i] = x[i] * inverse * (args.gain_offset + args.gain[i]);
       args.inverse_rms[row] = inverse;
     }
   });
@@ -60,12 +62,15 @@ void rms_norm_backward(Stream& stream, const RmsNormBackward& args) {
       const float* dy = args.dy + row * args.width;
       float* dx = args.dx + row * args.width;
       const float inverse = args.inverse_rms[row];
-      const float mean = dot(args.gain, dy, x, args.width) / static_cast<float>(args.width);
+      const float mean = dot(args.gain, args.gain_offset, dy, x, args.width) / static_cast<float>(args.width);
       const float factor = mean * inverse * inverse;
+      const auto gradient = [&](std::int64_t i) {
+        return inverse * ((args.gain_offset + args.gain[i]) * dy[i] - x[i] * factor);
+      };
       if (args.accumulate) {
-        for (std::int64_t i = 0; i < args.width; ++i) dx[i] += inverse * (args.gain[i] * dy[i] - x[i] * factor);
+        for (std::int64_t i = 0; i < args.width; ++i) dx[i] += gradient(i);
       } else {
-        for (std::int64_t i = 0; i < args.width; ++i) dx[i] = inverse * (args.gain[i] * dy[i] - x[i] * factor);
+        for (std::int64_t i = 0; i < args.width; ++i) dx[i] = gradient(i);
       }
     }
   });

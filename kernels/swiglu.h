@@ -8,12 +8,12 @@
 
 namespace ftl {
 
-void swiglu_forward_reference(const SwiGluForward& args);
-void swiglu_backward_reference(const SwiGluBackward& args);
+void swiglu_forward_reference(const GluForward& args);
+void swiglu_backward_reference(const GluBackward& args);
 
 namespace FTL_CPU {
-void swiglu_forward(Stream& stream, const SwiGluForward& args);
-void swiglu_backward(Stream& stream, const SwiGluBackward& args);
+void swiglu_forward(Stream& stream, const GluForward& args);
+void swiglu_backward(Stream& stream, const GluBackward& args);
 }  // namespace FTL_CPU
 
 }  // namespace ftl

@@ -11,7 +11,7 @@ Lanes sigmoid(Lanes x) { return 1.0f / (1.0f + exponential(-x)); }
 
 }  // namespace
 
-void swiglu_forward(Stream& stream, const SwiGluForward& args) {
+void swiglu_forward(Stream& stream, const GluForward& args) {
   cpu(stream).parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
     std::int64_t i = begin;
     for (; i + lane_count <= end; i += lane_count) {
@@ -25,7 +25,7 @@ void swiglu_forward(Stream& stream, const SwiGluForward& args) {
   });
 }
 
-void swiglu_backward(Stream& stream, const SwiGluBackward& args) {
+void swiglu_backward(Stream& stream, const GluBackward& args) {
   cpu(stream).parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
     struct Gradients {
       Lanes gate, up;

@@ -66,10 +66,7 @@ std::string description_of(const TensorInfo& tensor) {
 
 // What examples and architecture are made of: all that is not weights.
 std::string text_without_weights(const RunInputs& inputs) {
-  const ModelConfig& model = inputs.model_config;
-  return fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", inputs.examples.content_hash, model.family,
-                     model.vocabulary, model.width, model.ffn_width, model.layers, model.heads, model.kv_heads,
-                     model.head_dim, model.rope_theta, model.rms_norm_epsilon, model.tied_embeddings);
+  return fmt::format("{}|{}", inputs.examples.content_hash, text_of(inputs.model_config));
 }
 
 void count_tokens(const ExampleSet& examples, Survey& survey) {
@@ -126,12 +123,7 @@ std::string stamp_of_inputs(const RunConfig& config) {
   return hash_of(text);
 }
 
-std::int64_t parameters_of(const ModelConfig& model) {
-  const std::int64_t attention = model.width * model.head_dim * (2 * model.heads + 2 * model.kv_heads);
-  const std::int64_t mlp = 3 * model.width * model.ffn_width;
-  const std::int64_t embeddings = model.vocabulary * model.width * (model.tied_embeddings ? 1 : 2);
-  return model.layers * (attention + mlp + 2 * model.width) + embeddings + model.width;
-}
+std::int64_t parameters_of(const ModelConfig& model) { return weight_count(model); }
 
 AdapterOptions adapter_options(const RunConfig& config) {
   return {config.lora_rank, config.lora_alpha, config.use_rslora, config.lora_target};

@@ -70,6 +70,20 @@ void swiglu_backward(benchmark::State& state) {
     kernels.swiglu_backward(stream, {gate.data(), up.data(), dy.data(), d_gate.data(), d_up.data(), rows * ffn});
   });
 }
+void geglu_forward(benchmark::State& state) {
+  const std::vector<float> gate = bench_values(rows * ffn), up = gate;
+  std::vector<float> y(gate.size());
+  measure(state, of_floats(3 * rows * ffn), [&](Stream& stream, const KernelTable& kernels) {
+    kernels.geglu_forward(stream, {gate.data(), up.data(), y.data(), rows * ffn});
+  });
+}
+void geglu_backward(benchmark::State& state) {
+  const std::vector<float> gate = bench_values(rows * ffn), up = gate, dy = gate;
+  std::vector<float> d_gate(gate.size()), d_up(gate.size());
+  measure(state, of_floats(5 * rows * ffn), [&](Stream& stream, const KernelTable& kernels) {
+    kernels.geglu_backward(stream, {gate.data(), up.data(), dy.data(), d_gate.data(), d_up.data(), rows * ffn});
+  });
+}
 void cross_entropy(benchmark::State& state) {
   std::vector<float> logits = bench_values(head_rows * vocabulary), losses(head_rows);
   const std::vector<std::int32_t> targets(losses.size(), 7);
@@ -120,6 +134,8 @@ BENCHMARK(rms_norm_backward)->Apply(on_one_and_two_threads);
 BENCHMARK(rope)->Apply(on_one_and_two_threads);
 BENCHMARK(swiglu_forward)->Apply(on_one_and_two_threads);
 BENCHMARK(swiglu_backward)->Apply(on_one_and_two_threads);
+BENCHMARK(geglu_forward)->Apply(on_one_and_two_threads);
+BENCHMARK(geglu_backward)->Apply(on_one_and_two_threads);
 BENCHMARK(cross_entropy)->Apply(on_one_and_two_threads);
 BENCHMARK(gather_rows)->Apply(on_one_and_two_threads);
 BENCHMARK(add)->Apply(on_one_and_two_threads);

@@ -1,5 +1,6 @@
-// As many floats as one register holds, and the exponential function on them. A short tail is loaded into a full
-// register, so an element's result never depends on where in a row it stands. Only <op>_cpu.cpp files include this.
+// As many floats as one register holds, the exponential function and the hyperbolic tangent on them. A short tail is
+// loaded into a full register, so an element's result never depends on where in a row it stands. Only <op>_cpu.cpp
+// files include this.
 #pragma once
 
 #include <cstdint>
@@ -100,5 +101,22 @@ inline Lanes exponential(Lanes x) {
 }
 
 inline float exponential(float x) { return exponential(broadcast(x))[0]; }
+
+// Within some units in the last place, also near 0, where 1 - 2 / (e^2x + 1) would have lost its digits: there the
+// first five steps of Lambert's continued fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))).
+inline Lanes hyperbolic_tangent(Lanes x) {
+  const Lanes square = x * x;
+  const Lanes near_zero = x * ((square + 105.0f) * square + 945.0f) / ((15.0f * square + 420.0f) * square + 945.0f);
+  const Lanes far = 1.0f - 2.0f / (exponential(x + x) + 1.0f);
+  return select((IntLanes)(square < 0.36f), near_zero, far);
+}
+
+// cap tanh(x / cap)
+inline Lanes capped_softly(Lanes x, float cap) { return cap * hyperbolic_tangent(x / cap); }
+inline void cap_softly(float* x, std::int64_t count, float cap) {
+  std::int64_t i = 0;
+  for (; i + lane_count <= count; i += lane_count) store(x + i, capped_softly(load(x + i), cap));
+  if (i < count) store_some(x + i, capped_softly(load_some(x + i, count - i, 0), cap), count - i);
+}
 
 }  // namespace ftl::FTL_CPU

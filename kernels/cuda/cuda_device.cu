@@ -51,10 +51,21 @@ void scale(Stream& stream, const Scale& op) {
     cuda::scale_kernel<<<cuda::blocks_for(op.count), cuda::elementwise_threads, 0, stream_of(stream)>>>(op.y, op.count,
                                                                                                         op.scale);
 }
+void soft_cap(Stream& stream, const SoftCap& op) {
+  if (op.count > 0)
+    cuda::soft_cap_kernel<<<cuda::blocks_for(op.count), cuda::elementwise_threads, 0, stream_of(stream)>>>(
+        op.y, op.count, op.soft_cap);
+}
+void bias_forward(Stream& stream, const BiasForward& op) {
+  const std::int64_t count = op.rows * op.width;
+  if (count > 0)
+    cuda::bias_forward_kernel<<<cuda::blocks_for(count), cuda::elementwise_threads, 0, stream_of(stream)>>>(
+        op.bias, op.y, count, op.width);
+}
 void rms_norm_forward(Stream& stream, const RmsNormForward& op) {
   if (op.rows > 0) {
     cuda::rms_norm_forward_kernel<<<static_cast<unsigned>(op.rows), cuda::rms_norm_threads, 0, stream_of(stream)>>>(
-        op.x, op.gain, op.y, op.inverse_rms, op.width, op.epsilon);
+        op.x, op.gain, op.y, op.inverse_rms, op.width, op.epsilon, op.gain_offset);
   }
 }
 
@@ -63,6 +74,8 @@ KernelTable kernels_of_this_version() {
   table.fill = fill;
   table.add = add;
   table.scale = scale;
+  table.soft_cap = soft_cap;
+  table.bias_forward = bias_forward;
   table.rms_norm_forward = rms_norm_forward;
   return table;
 }
@@ -76,17 +89,22 @@ std::string missing_from(const KernelTable& table) {
   FTL_MISSING(rms_norm_forward);
   FTL_MISSING(rms_norm_backward);
   FTL_MISSING(matmul);
+  FTL_MISSING(bias_forward);
+  FTL_MISSING(bias_backward);
   FTL_MISSING(rope);
   FTL_MISSING(attention_forward);
   FTL_MISSING(attention_backward);
   FTL_MISSING(swiglu_forward);
   FTL_MISSING(swiglu_backward);
+  FTL_MISSING(geglu_forward);
+  FTL_MISSING(geglu_backward);
   FTL_MISSING(cross_entropy);
   FTL_MISSING(gather_rows);
   FTL_MISSING(scatter_rows);
   FTL_MISSING(fill);
   FTL_MISSING(add);
   FTL_MISSING(scale);
+  FTL_MISSING(soft_cap);
   FTL_MISSING(squared_norm);
   FTL_MISSING(adamw);
 #undef FTL_MISSING

@@ -1,4 +1,4 @@
-// y = value, y += scale * x, y *= scale: one thread an element.
+// y = value, y += scale * x, y *= scale, y = soft_cap tanh(y / soft_cap), y += bias: one thread an element.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,12 @@ __global__ void add_kernel(const float* x, float* y, std::int64_t count, float s
 }
 __global__ void scale_kernel(float* y, std::int64_t count, float scale) {
   if (const std::int64_t i = element(); i < count) y[i] *= scale;
+}
+__global__ void soft_cap_kernel(float* y, std::int64_t count, float soft_cap) {
+  if (const std::int64_t i = element(); i < count) y[i] = soft_cap * tanhf(y[i] / soft_cap);
+}
+__global__ void bias_forward_kernel(const float* bias, float* y, std::int64_t count, std::int64_t width) {
+  if (const std::int64_t i = element(); i < count) y[i] += bias[i % width];
 }
 
 }  // namespace ftl::cuda

@@ -15,6 +15,7 @@ refuses to write. README.md explains every file.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import re
@@ -26,8 +27,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import LlamaForCausalLM, get_scheduler
-from transformers.models.llama.modeling_llama import LlamaRMSNorm, LlamaRotaryEmbedding
+from transformers import AutoConfig, AutoModelForCausalLM, get_scheduler
 from transformers.utils import logging as transformers_logging
 
 DATA = Path(__file__).resolve().parent / "data"
@@ -153,9 +153,9 @@ def write_model(case: Case, directory: Path, random: torch.Generator) -> None:
     save_file(random_weights(case, random), directory / "model.safetensors", {"format": "pt"})
 
 
-def write_adapter(case: Case, name: str, root: Path, random: torch.Generator) -> None:
+def write_adapter(case, name: str, root: Path, random: torch.Generator, adapters=ADAPTERS) -> None:
     """Saved by PEFT itself, with random A and B: with B = 0 every gradient of A would be zero."""
-    targets, rank, alpha, _ = ADAPTERS[name]
+    targets, rank, alpha, _ = adapters[name]
     shape = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=0.0, target_modules=targets,
                        task_type="CAUSAL_LM")
     model = get_peft_model(load_model(root / "model", torch.float32), shape)
@@ -177,9 +177,11 @@ def write_adapter(case: Case, name: str, root: Path, random: torch.Generator) ->
     config_path.write_text(json.dumps(config, indent=2, sort_keys=True))
 
 
-def sequences(case: Case, random: torch.Generator) -> list[dict]:
-    """Five lengths; `masked` leading labels are ignored. Labels are not shifted (see README.md)."""
-    plan = [(2, 1), (17, 0), (33, 9), (26, 13), (11, 10)]  # (length, masked); the last: one label
+FIVE_LENGTHS = [(2, 1), (17, 0), (33, 9), (26, 13), (11, 10)]  # (length, masked); the last: one label
+
+
+def sequences(case, random: torch.Generator, plan=FIVE_LENGTHS) -> list[dict]:
+    """`masked` leading labels are ignored. Labels are not shifted (see README.md)."""
     result = []
     for length, masked in plan:
         ids = torch.randint(1, case.vocab, (length,), generator=random).tolist()
@@ -190,39 +192,69 @@ def sequences(case: Case, random: torch.Generator) -> list[dict]:
 # ---------------------------------------------------------------- the oracle
 
 
-def load_model(directory: Path, dtype: torch.dtype) -> LlamaForCausalLM:
-    model = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32,
-                                             attn_implementation="sdpa")
+def load_model(directory: Path, dtype: torch.dtype):
+    # PyTorch's fused attention has no soft cap, and transformers does not say so.
+    capped = getattr(AutoConfig.from_pretrained(directory), "attn_logit_softcapping", None)
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32,
+                                                 attn_implementation="eager" if capped else "sdpa")
     return in_double(model) if dtype == torch.float64 else model
 
 
-def in_double(model: LlamaForCausalLM) -> LlamaForCausalLM:
-    """transformers narrows to float32 inside RMSNorm and RoPE whatever the model's type; here the
-    same formulas stay in float64."""
+@contextlib.contextmanager
+def float_is_double():
+    """Inside, code that asks for float32 by name gets float64."""
+    names = {name: getattr(torch, name) for name in ("float", "float32")}
+    for name in names:
+        setattr(torch, name, torch.float64)
+    try:
+        yield
+    finally:
+        for name, value in names.items():
+            setattr(torch, name, value)
+
+
+def in_double(model):
+    """transformers narrows to float32 inside RMSNorm, RoPE and the softmax of eager attention
+    whatever the model's type; here the same formulas stay in float64. The angles are those of the
+    library's own functions."""
 
     def rms_norm(self):
+        gemma = type(self).__name__.startswith("Gemma")
+
         def forward(x):
-            mean_square = x.pow(2).mean(-1, keepdim=True)
-            return self.weight * (x * torch.rsqrt(mean_square + self.variance_epsilon))
+            epsilon = self.eps if gemma else self.variance_epsilon
+            gain = 1.0 + self.weight if gemma else self.weight
+            return gain * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon))
         return forward
 
-    def rotary(theta: float, dim: int):
+    def rotary(self):
         def forward(x, position_ids):
-            exponents = torch.arange(0, dim, 2, dtype=torch.float64) / dim
-            angles = position_ids[..., None].double() * theta ** -exponents
+            # The dynamic kind looks at the length of the sequence at hand.
+            length = {"seq_len": int(position_ids.max()) + 1} if self.rope_type == "dynamic" else {}
+            with float_is_double():
+                frequencies, magnitude = self.rope_init_fn(self.config, "cpu", **length)
+            angles = position_ids[..., None].double() * frequencies
             both_halves = torch.cat([angles, angles], dim=-1)
-            return both_halves.cos(), both_halves.sin()
+            return both_halves.cos() * magnitude, both_halves.sin() * magnitude
         return forward
 
-    config = model.config
-    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     model = model.double()
     for module in model.modules():
-        if isinstance(module, LlamaRMSNorm):
+        if type(module).__name__.endswith("RMSNorm"):
             module.forward = rms_norm(module)
-        elif isinstance(module, LlamaRotaryEmbedding):
-            module.forward = rotary(config.rope_theta, dim)
+        elif type(module).__name__.endswith("RotaryEmbedding"):
+            module.forward = rotary(module)
     return model
+
+
+narrowing_softmax = torch.nn.functional.softmax
+
+
+def softmax(x, dim=None, _stacklevel=3, dtype=None):
+    return narrowing_softmax(x, dim, _stacklevel, x.dtype if x.dtype == torch.float64 else dtype)
+
+
+torch.nn.functional.softmax = softmax
 
 
 def load_adapted(root: Path, adapter: str, dtype: torch.dtype) -> PeftModel:
@@ -257,16 +289,17 @@ def loss_and_gradients(model, batch: list[dict]) -> tuple[float, dict[str, torch
     return loss.item(), gradients
 
 
-def everything(root: Path, batch: list[dict], dtype: torch.dtype):
+def everything(root: Path, batch: list[dict], dtype: torch.dtype, adapters, full: bool):
     """All losses and all tensors of golden.safetensors, in `dtype`."""
     base = load_model(root / "model", dtype)
     losses, tensors = {}, {}
     losses["base_loss"], gradients = loss_and_gradients(base, batch)
-    tensors.update({"full_grad." + name: value for name, value in gradients.items()})
+    if full:
+        tensors.update({"full_grad." + name: value for name, value in gradients.items()})
     with torch.no_grad():
         tensors.update({f"logits.{i}": logits_of(base, s) for i, s in enumerate(batch)})
 
-    for adapter, (_, _, _, prefix) in ADAPTERS.items():
+    for adapter, (_, _, _, prefix) in adapters.items():
         model = load_adapted(root, adapter, dtype)
         loss_name = "loss" if adapter == "adapter" else "qv_loss"
         losses[loss_name], gradients = loss_and_gradients(model, batch)
@@ -311,9 +344,9 @@ def require_agreement(what: str, difference: float) -> float:
     return difference
 
 
-def golden_values(case: Case, root: Path, batch: list[dict]):
-    losses64, tensors64 = everything(root, batch, torch.float64)
-    losses32, tensors32 = everything(root, batch, torch.float32)
+def golden_values(case, root: Path, batch: list[dict], adapters=ADAPTERS, full: bool = True):
+    losses64, tensors64 = everything(root, batch, torch.float64, adapters, full)
+    losses32, tensors32 = everything(root, batch, torch.float32, adapters, full)
     assert tensors64.keys() == tensors32.keys()
     worst = 0.0
     for name, value in tensors64.items():
@@ -352,7 +385,10 @@ def write_case(case: Case, root: Path) -> None:
     for adapter in ADAPTERS:
         write_adapter(case, adapter, root, random)
     batch = sequences(case, random)
-    golden, tensors = golden_values(case, root, batch)
+    write_golden(case, root, batch, *golden_values(case, root, batch))
+
+
+def write_golden(case, root: Path, batch: list[dict], golden: dict, tensors: dict) -> None:
     curve = training_golden(root, batch)
     write_json(root / "golden.json", golden)
     write_json(root / "curve.json", curve)
@@ -402,7 +438,8 @@ def differs(made: Path, committed: Path) -> bool:
         for n in ours)
 
 
-def main() -> int:
+def write_or_check(write_into) -> int:
+    """Calls write_into(directory) for data/ or, to compare with it, for an empty directory."""
     parser = argparse.ArgumentParser(description="Write (or check) the golden values.")
     parser.add_argument("--check", action="store_true",
                         help="recompute into a temporary directory and compare with data/")
@@ -414,9 +451,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) if check else DATA
         out.mkdir(parents=True, exist_ok=True)
-        write_schedules(out / "schedules.json")
-        for case in CASES:
-            write_case(case, out / case.name)
+        write_into(out)
         if not check:
             return 0
         stale = [made.relative_to(out) for made in sorted(out.rglob("*")) if made.is_file()
@@ -426,5 +461,11 @@ def main() -> int:
         return 1 if stale else 0
 
 
+def write_all(out: Path) -> None:
+    write_schedules(out / "schedules.json")
+    for case in CASES:
+        write_case(case, out / case.name)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(write_all))

@@ -6,9 +6,11 @@
 
 #include "kernels/adamw.h"
 #include "kernels/attention.h"
+#include "kernels/bias.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/elementwise.h"
 #include "kernels/embedding.h"
+#include "kernels/geglu.h"
 #include "kernels/matmul.h"
 #include "kernels/move_rows.h"
 #include "kernels/rms_norm.h"
@@ -94,6 +96,23 @@ void add_row_operations(Cases& cases, std::int64_t rows, std::int64_t width) {
          kernels.rms_norm_backward(stream, {x, gain, inverse, dy, overwritten, nullptr, rows, width, false});
          return std::vector<Floats>{y.values(), inverse.values(), dx.values(), d_gain.values(), overwritten.values()};
        }});
+  cases.push_back({"rms_norm_of_one_plus_gain" + dimensions({rows, width}), 1e-5,
+                   [=](const KernelTable& kernels, Stream& stream, int shift) {
+                     Operand x(numbers(rows * width, 1), shift), gain(numbers(width, 2), shift / 2);
+                     Operand y(Floats(rows * width), shift), inverse(Floats(rows), shift);
+                     Operand dy(numbers(rows * width, 3), shift), d_gain(numbers(width, 5), shift);
+                     kernels.rms_norm_forward(stream, {x, gain, y, inverse, rows, width, 1e-5f, 1});
+                     // In place: dx is where dy was.
+                     kernels.rms_norm_backward(stream, {x, gain, inverse, dy, dy, d_gain, rows, width, false, 1});
+                     return std::vector<Floats>{y.values(), dy.values(), d_gain.values()};
+                   }});
+  cases.push_back(
+      {"bias" + dimensions({rows, width}), 5e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
+         Operand bias(numbers(width, 1), shift), y(numbers(rows * width, 2), shift), d_bias(numbers(width, 3), shift);
+         kernels.bias_forward(stream, {bias, y, rows, width});
+         kernels.bias_backward(stream, {y, d_bias, rows, width});
+         return std::vector<Floats>{y.values(), d_bias.values()};
+       }});
   cases.push_back(
       {"embedding" + dimensions({rows, width}), 1e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
          constexpr std::int64_t vocabulary = 11;  // fewer than rows: tokens repeat
@@ -123,6 +142,14 @@ void add_row_operations(Cases& cases, std::int64_t rows, std::int64_t width) {
          return std::vector<Floats>{logits.values(), losses.values(), sum.values(), sum_without_rows.values(),
                                     untouched.values()};
        }});
+  cases.push_back({"cross_entropy_capped" + dimensions({rows, width}), 1e-4,
+                   [=](const KernelTable& kernels, Stream& stream, int shift) {
+                     const Indices targets = tokens(rows, width);
+                     Operand logits(numbers(rows * width, 1, 4), shift), losses(Floats(rows), shift),
+                         sum(Floats(1), shift);
+                     kernels.cross_entropy(stream, {logits, targets.data(), sum, losses, rows, width, true, 2.5f});
+                     return std::vector<Floats>{logits.values(), losses.values(), sum.values()};
+                   }});
 }
 
 void add_flat_operations(Cases& cases, std::int64_t count) {
@@ -132,6 +159,18 @@ void add_flat_operations(Cases& cases, std::int64_t count) {
                      kernels.swiglu_forward(stream, {gate, up, y, count});
                      kernels.swiglu_backward(stream, {gate, up, dy, gate, up, count});  // in place
                      return std::vector<Floats>{y.values(), gate.values(), up.values()};
+                   }});
+  cases.push_back({"geglu" + dimensions({count}), 3e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
+                     Operand gate(numbers(count, 1, 3), shift), up(numbers(count, 2), shift),
+                         dy(numbers(count, 3), shift), y(Floats(count), shift);
+                     kernels.geglu_forward(stream, {gate, up, y, count});
+                     kernels.geglu_backward(stream, {gate, up, dy, gate, up, count});  // in place
+                     return std::vector<Floats>{y.values(), gate.values(), up.values()};
+                   }});
+  cases.push_back({"soft_cap" + dimensions({count}), 1e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
+                     Operand y(numbers(count, 1, 5), shift);
+                     kernels.soft_cap(stream, {y, count, 2.5f});
+                     return std::vector<Floats>{y.values()};
                    }});
   cases.push_back(
       {"elementwise" + dimensions({count}), 1e-6, [=](const KernelTable& kernels, Stream& stream, int shift) {
@@ -206,6 +245,40 @@ void add_attention(Cases& cases, std::int64_t rows, std::int64_t heads, std::int
        }});
 }
 
+struct Mask {
+  std::int64_t window;
+  float soft_cap;
+};
+
+// Training, and decoding of the last rows against a cache of all.
+void add_masked_attention(Cases& cases, std::int64_t rows, std::int64_t heads, std::int64_t kv_heads, std::int64_t d,
+                          const Mask& mask) {
+  const float scale = 1 / std::sqrt(static_cast<float>(d));
+  const auto q_size = rows * heads * d, kv_size = rows * kv_heads * d;
+  cases.push_back(
+      {"attention_window_" + std::to_string(mask.window) + (mask.soft_cap == 0 ? "" : "_capped") +
+           dimensions({rows, heads, kv_heads, d}),
+       1e-4,
+       [=](const KernelTable& kernels, Stream& stream, int shift) {
+         Operand q(numbers(q_size, 1, 2), shift), k(numbers(kv_size, 2), shift / 2), v(numbers(kv_size, 3), shift);
+         Operand out(Floats(q_size, NAN), shift), lse(Floats(heads * rows), shift), d_out(numbers(q_size, 4), shift);
+         Operand dq(Floats(q_size, NAN), shift), dk(Floats(kv_size, NAN), shift), dv(Floats(kv_size, NAN), shift);
+         Operand scratch(Floats(attention_scratch_floats(rows, heads, d), NAN), shift);
+         kernels.attention_forward(
+             stream, {q, k, v, out, lse, rows, rows, heads, kv_heads, d, 0, scale, mask.window, mask.soft_cap});
+         kernels.attention_backward(stream, {q, k, v, out, lse, d_out, dq, dk, dv, scratch, rows, heads, kv_heads, d,
+                                             scale, mask.window, mask.soft_cap});
+         const std::int64_t asked = 3, first = rows - asked;
+         Operand last(Floats(asked * heads * d, NAN), shift), last_lse(Floats(heads * asked), shift);
+         kernels.attention_forward(stream, {q + first * heads * d, k, v, last, last_lse, asked, rows, heads, kv_heads,
+                                            d, first, scale, mask.window, mask.soft_cap});
+         return std::vector<Floats>{out.values(), lse.values(),  dq.values(),      dk.values(),
+                                    dv.values(),  last.values(), last_lse.values()};
+       },
+       // A window of 1 has p = 1 whatever q and k are: dq and dk are zero, a difference of numbers near 1.
+       mask.window == 1 ? 0.01 : 0.0});
+}
+
 template <auto reference, class Arguments>
 void without_stream(Stream&, const Arguments& args) {
   reference(args);
@@ -252,6 +325,10 @@ std::vector<OperationCase> operation_cases() {
                             {300, 3, 3, 32}}) {
     add_attention(cases, a.rows, a.heads, a.kv_heads, a.d);
   }
+  // Windows that end within a block of 128, at its edge and just beyond it, and one wider than the sequence.
+  for (const std::int64_t window : {1, 5, 127, 128, 129, 1000}) add_masked_attention(cases, 300, 2, 1, 40, {window, 0});
+  add_masked_attention(cases, 520, 2, 2, 8, {100, 0});
+  for (const std::int64_t window : {0, 70}) add_masked_attention(cases, 260, 4, 2, 32, {window, 1.5f});
   return cases;
 }
 
@@ -262,17 +339,22 @@ const KernelTable& reference_table() {
       .rms_norm_forward = without_stream<rms_norm_forward_reference, RmsNormForward>,
       .rms_norm_backward = without_stream<rms_norm_backward_reference, RmsNormBackward>,
       .matmul = without_stream<matmul_reference, MatMul>,
+      .bias_forward = without_stream<bias_forward_reference, BiasForward>,
+      .bias_backward = without_stream<bias_backward_reference, BiasBackward>,
       .rope = without_stream<rope_reference, Rope>,
       .attention_forward = without_stream<attention_forward_reference, AttentionForward>,
       .attention_backward = without_stream<attention_backward_reference, AttentionBackward>,
-      .swiglu_forward = without_stream<swiglu_forward_reference, SwiGluForward>,
-      .swiglu_backward = without_stream<swiglu_backward_reference, SwiGluBackward>,
+      .swiglu_forward = without_stream<swiglu_forward_reference, GluForward>,
+      .swiglu_backward = without_stream<swiglu_backward_reference, GluBackward>,
+      .geglu_forward = without_stream<geglu_forward_reference, GluForward>,
+      .geglu_backward = without_stream<geglu_backward_reference, GluBackward>,
       .cross_entropy = without_stream<cross_entropy_reference, CrossEntropy>,
       .gather_rows = without_stream<gather_rows_reference, GatherRows>,
       .scatter_rows = without_stream<scatter_rows_reference, ScatterRows>,
       .fill = without_stream<fill_reference, Fill>,
       .add = without_stream<add_reference, Add>,
       .scale = without_stream<scale_reference, Scale>,
+      .soft_cap = without_stream<soft_cap_reference, SoftCap>,
       .squared_norm = without_stream<squared_norm_reference, SquaredNorm>,
       .adamw = without_stream<adamw_reference, AdamW>,
   };

@@ -57,17 +57,22 @@ class CountingStream final : public Stream {
         .rms_norm_forward = pass_on<RmsNormForward, &KernelTable::rms_norm_forward>,
         .rms_norm_backward = pass_on<RmsNormBackward, &KernelTable::rms_norm_backward>,
         .matmul = count,
+        .bias_forward = pass_on<BiasForward, &KernelTable::bias_forward>,
+        .bias_backward = pass_on<BiasBackward, &KernelTable::bias_backward>,
         .rope = pass_on<Rope, &KernelTable::rope>,
         .attention_forward = pass_on<AttentionForward, &KernelTable::attention_forward>,
         .attention_backward = pass_on<AttentionBackward, &KernelTable::attention_backward>,
-        .swiglu_forward = pass_on<SwiGluForward, &KernelTable::swiglu_forward>,
-        .swiglu_backward = pass_on<SwiGluBackward, &KernelTable::swiglu_backward>,
+        .swiglu_forward = pass_on<GluForward, &KernelTable::swiglu_forward>,
+        .swiglu_backward = pass_on<GluBackward, &KernelTable::swiglu_backward>,
+        .geglu_forward = pass_on<GluForward, &KernelTable::geglu_forward>,
+        .geglu_backward = pass_on<GluBackward, &KernelTable::geglu_backward>,
         .cross_entropy = pass_on<CrossEntropy, &KernelTable::cross_entropy>,
         .gather_rows = pass_on<GatherRows, &KernelTable::gather_rows>,
         .scatter_rows = pass_on<ScatterRows, &KernelTable::scatter_rows>,
         .fill = pass_on<Fill, &KernelTable::fill>,
         .add = pass_on<Add, &KernelTable::add>,
         .scale = pass_on<Scale, &KernelTable::scale>,
+        .soft_cap = pass_on<SoftCap, &KernelTable::soft_cap>,
         .squared_norm = pass_on<SquaredNorm, &KernelTable::squared_norm>,
         .adamw = pass_on<AdamW, &KernelTable::adamw>};
   };
@@ -94,14 +99,14 @@ std::int64_t rows_of(const tiny::Text& text) {
 }
 
 TEST(Arithmetic, IsThatOfTheProductsThatAreMade) {
-  for (const bool tied : {false, true}) {
+  for (const ModelConfig& config : {tiny::config_of(false), tiny::config_of(true), tiny::with_every_trait()}) {
     for (const std::vector<std::string>& target :
          std::vector<std::vector<std::string>>{{"all"},
                                                {"q_proj", "v_proj"},
                                                {"down_proj"},
                                                {"model.layers.1.mlp.up_proj"},
                                                {"model.layers.1.self_attn.o_proj"}}) {
-      tiny::Model model(target, tied);
+      tiny::Model model(config, target);
       const tiny::Text text = tiny::text_of(70);
       const std::int64_t supervised = std::ranges::count_if(text.targets, [](std::int32_t id) { return id >= 0; });
       EXPECT_EQ(products_of_a_pass(model, text, false),
@@ -123,6 +128,13 @@ TEST(Arithmetic, OfAttentionIsDoneOnlyWhereAGradientGoes) {
   EXPECT_EQ(attention("q_proj"), 14 * one_product);
   EXPECT_EQ(attention("model.layers.1.self_attn.o_proj"), 4 * one_product);
   EXPECT_EQ(attention("model.layers.0.mlp.down_proj"), 9 * one_product);
+}
+
+TEST(Arithmetic, OfAttentionInAWindowIsThatOfThePairsThatAreSeen) {
+  const ModelConfig config = tiny::with_every_trait();  // one of two layers sees 7 positions
+  const double in_window = 2.0 * 24 * (7 * 8 / 2 + 3 * 7), all = 2.0 * 24 * (10 * 11 / 2);
+  EXPECT_EQ(arithmetic_of_pass(config, nullptr, 10, 5).attention, 7 * (in_window + all));
+  EXPECT_EQ(arithmetic_of_pass(config, nullptr, 6, 5).attention, 7 * 2 * (2.0 * 24 * (6 * 7 / 2)));
 }
 
 }  // namespace

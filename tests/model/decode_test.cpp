@@ -19,8 +19,10 @@ std::vector<float> last_logits(tiny::Model& model, const std::vector<std::int32_
   return {all.end() - 53, all.end()};
 }
 
-TEST(Decode, GivesTheLogitsOfTheWholeSequenceHoweverItIsFed) {
-  tiny::Model model;
+class Decode : public testing::TestWithParam<bool> {};  // with every trait
+
+TEST_P(Decode, GivesTheLogitsOfTheWholeSequenceHoweverItIsFed) {
+  tiny::Model model(GetParam() ? tiny::with_every_trait() : tiny::config_of(false));
   const std::vector<std::int32_t> ids = tiny::text_of(length).ids;
   for (const bool training : {false, true}) {
     for (const std::size_t prefill : {1u, 7u, 39u}) {
@@ -37,7 +39,9 @@ TEST(Decode, GivesTheLogitsOfTheWholeSequenceHoweverItIsFed) {
   }
 }
 
-TEST(Decode, RefusesWhatDoesNotFitTheWorkspace) {
+INSTANTIATE_TEST_SUITE_P(Traits, Decode, testing::Bool());
+
+TEST(DecodeAlone, RefusesWhatDoesNotFitTheWorkspace) {
   tiny::Model model;
   const std::vector<std::int32_t> ids = tiny::text_of(length).ids;
   auto workspace = std::move(*model.llama.make_workspace(10, false, &model.adapter.shape()));

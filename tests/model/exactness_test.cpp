@@ -22,6 +22,34 @@ TEST(Exactness, TheNumberOfThreadsChangesNoBit) {
   }
 }
 
+TEST(Exactness, TheNumberOfThreadsChangesNoBitWithAnyTrait) {
+  const tiny::Text text = tiny::text_of(rows);
+  for (const bool full : {false, true}) {
+    tiny::Model one(tiny::with_every_trait(), {"all"}, 1);
+    const tiny::Outcome expected = tiny::run(one, rows, text, full);
+    for (const int threads : {2, 3}) {
+      tiny::Model more(tiny::with_every_trait(), {"all"}, threads);
+      EXPECT_EQ(tiny::run(more, rows, text, full), expected) << threads << " threads";
+    }
+  }
+}
+
+// Angles that depend on the length are those of the sequence, not of the workspace or of what it computed before.
+TEST(Exactness, TheWorkspaceChangesNoBitOfASequenceWithDynamicRope) {
+  tiny::Model model(tiny::with_dynamic_rope());
+  const tiny::Text text = tiny::text_of(50), longer = tiny::text_of(90);
+  const tiny::Outcome expected = tiny::run(model, 50, text);
+  auto workspace = std::move(*model.llama.make_workspace(90, true, &model.adapter.shape()));
+  std::vector<float> gradient(static_cast<std::size_t>(model.adapter.parameters()));
+  for (const tiny::Text* each : {&text, &longer, &text}) {
+    const auto loss =
+        model.llama.loss(*model.stream, *workspace, &model.adapter, each->ids, each->targets, gradient.data());
+    if (each == &text) {
+      EXPECT_EQ((tiny::Outcome{loss->loss, gradient}), expected);
+    }
+  }
+}
+
 TEST(Exactness, TheSizeOfTheWorkspaceChangesNoBit) {
   tiny::Model model;
   for (const std::int64_t length : {std::int64_t{40}, rows}) {

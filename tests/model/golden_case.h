@@ -80,7 +80,12 @@ struct Case {
   std::vector<Sequence> sequences;
 };
 
-inline const char* const case_names[] = {"gqa_untied", "mha_tied", "gqa_tied_headdim"};
+// Written by make_goldens.py: two adapters, the gradients of all weights.
+inline const char* const llama_cases[] = {"gqa_untied", "mha_tied", "gqa_tied_headdim"};
+// Written by make_family_goldens.py: one adapter; the gradients of all weights where the architecture is another one.
+inline const char* const family_cases[] = {"llama_biases", "qwen2", "qwen3", "gemma2", "gemma3"};
+inline const char* const variant_cases[] = {"llama_linear", "llama_dynamic",  "llama_llama3",     "llama_yarn",
+                                            "mistral",      "mistral_window", "qwen2_window_yarn"};
 
 // Largest difference, relative to the largest magnitude of the reference.
 inline double relative_difference(std::span<const float> ours, std::span<const float> theirs) {

@@ -1,4 +1,4 @@
-// Our Llama against PyTorch, transformers and PEFT: logits, losses, every gradient tensor and a training curve.
+// Our models against PyTorch, transformers and PEFT: logits, losses, every gradient tensor and a training curve.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +15,7 @@ using golden::relative_difference;
 using golden::require;
 
 constexpr double tolerance = 1e-5;
-constexpr std::int64_t longest = 33;
+constexpr std::int64_t longest = 40;
 
 // Sums over the sequences of the batch, in order.
 struct BatchSum {
@@ -50,6 +50,8 @@ class Golden : public testing::TestWithParam<const char*> {
  protected:
   Case example{GetParam()};
 };
+class GoldenOfTwoProjections : public Golden {};
+class GoldenOfEveryWeight : public Golden {};
 
 TEST_P(Golden, LogitsEqualTheBaseModels) {
   auto workspace = require(example.model.make_workspace(longest, false));
@@ -81,7 +83,7 @@ TEST_P(Golden, EveryAdapterGradientAndTheLossEqualPeftsForAllProjections) {
   expect_gradients(example, sum, adapter.layout(), "grad.");
 }
 
-TEST_P(Golden, EveryAdapterGradientAndTheLossEqualPeftsForQueryAndValueOnly) {
+TEST_P(GoldenOfTwoProjections, EveryAdapterGradientAndTheLossEqualPefts) {
   const Adapter adapter = example.adapter("adapter_qv");
   auto workspace = require(example.model.make_workspace(longest, true, &adapter.shape()));
   const BatchSum sum = sum_over_batch(example, *workspace, &adapter, adapter.parameters());
@@ -89,7 +91,7 @@ TEST_P(Golden, EveryAdapterGradientAndTheLossEqualPeftsForQueryAndValueOnly) {
   expect_gradients(example, sum, adapter.layout(), "qv_grad.");
 }
 
-TEST_P(Golden, EveryWeightsGradientEqualsPyTorchs) {
+TEST_P(GoldenOfEveryWeight, EveryGradientEqualsPyTorchs) {
   auto workspace = require(example.model.make_workspace(longest, true));
   const BatchSum sum = sum_over_batch(example, *workspace, nullptr, weight_count(example.config));
   EXPECT_NEAR(sum.loss / static_cast<double>(sum.tokens), example.expected["base_loss_fp64"].get<double>(), tolerance);
@@ -124,8 +126,13 @@ TEST_P(Golden, TrainingFollowsTorchsCurve) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Golden, testing::ValuesIn(golden::case_names),
-                         [](const auto& test) { return std::string(test.param); });
+std::string name_of(const testing::TestParamInfo<const char*>& test) { return test.param; }
+INSTANTIATE_TEST_SUITE_P(Llamas, Golden, testing::ValuesIn(golden::llama_cases), name_of);
+INSTANTIATE_TEST_SUITE_P(Families, Golden, testing::ValuesIn(golden::family_cases), name_of);
+INSTANTIATE_TEST_SUITE_P(Variants, Golden, testing::ValuesIn(golden::variant_cases), name_of);
+INSTANTIATE_TEST_SUITE_P(Llamas, GoldenOfTwoProjections, testing::ValuesIn(golden::llama_cases), name_of);
+INSTANTIATE_TEST_SUITE_P(Llamas, GoldenOfEveryWeight, testing::ValuesIn(golden::llama_cases), name_of);
+INSTANTIATE_TEST_SUITE_P(Families, GoldenOfEveryWeight, testing::ValuesIn(golden::family_cases), name_of);
 
 }  // namespace
 }  // namespace ftl

@@ -36,7 +36,7 @@ TEST(ModelConfig, ReadsTheLayoutOfTransformers4) {
   EXPECT_EQ(config.kv_heads, 8);
   EXPECT_EQ(config.head_dim, 64);
   EXPECT_EQ(config.max_positions, 131072);
-  EXPECT_EQ(config.rope_theta, 500000.0);
+  EXPECT_EQ(config.rope.theta, 500000.0);
   EXPECT_EQ(config.rms_norm_epsilon, 1e-5);
   EXPECT_TRUE(config.tied_embeddings);
 }
@@ -45,7 +45,7 @@ TEST(ModelConfig, ReadsTheLayoutOfTransformers5) {
   json config = plain();
   config.erase("rope_theta");
   config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 250000.0}};
-  EXPECT_EQ(parse(config)->rope_theta, 250000.0);
+  EXPECT_EQ(parse(config)->rope.theta, 250000.0);
 }
 
 TEST(ModelConfig, FillsInTheFamilysDefaults) {
@@ -55,7 +55,7 @@ TEST(ModelConfig, FillsInTheFamilysDefaults) {
     config.erase(key);
   const ModelConfig read = *parse(config);
   EXPECT_EQ(read.kv_heads, 32);
-  EXPECT_EQ(read.rope_theta, 10000);
+  EXPECT_EQ(read.rope.theta, 10000);
   EXPECT_EQ(read.rms_norm_epsilon, 1e-6);
   EXPECT_FALSE(read.tied_embeddings);
 }
@@ -102,13 +102,58 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"tied", {{"tie_word_embeddings", "yes"}}, invalid, "true or false"},
         Wrong{"rope_text", {{"rope_scaling", "linear"}}, invalid, "not an object"},
         Wrong{"rope_theta_inside", {{"rope_parameters", {{"rope_theta", "x"}}}}, invalid, "in \"rope_parameters\""},
-        Wrong{"rope4", {{"rope_scaling", {{"rope_type", "llama3"}, {"factor", 32}}}}, unsupported, "\"llama3\""},
-        Wrong{"rope4_old_name", {{"rope_scaling", {{"type", "linear"}}}}, unsupported, "\"linear\""},
-        Wrong{"rope5", {{"rope_parameters", {{"rope_type", "yarn"}}}}, unsupported, "\"yarn\""},
-        Wrong{"attention_bias", {{"attention_bias", true}}, unsupported, "attention_bias"},
-        Wrong{"mlp_bias", {{"mlp_bias", true}}, unsupported, "mlp_bias"},
+        Wrong{"rope_without_factor", {{"rope_scaling", {{"type", "linear"}}}}, invalid, "\"factor\" is missing"},
+        Wrong{"rope_of_llama3",
+              {{"rope_scaling", {{"rope_type", "llama3"}, {"factor", 32}, {"high_freq_factor", 4}}}},
+              invalid,
+              "in \"rope_scaling\": \"low_freq_factor\" is missing"},
+        Wrong{"rope_of_llama3_upside_down",
+              {{"rope_scaling",
+                {{"rope_type", "llama3"}, {"factor", 32}, {"low_freq_factor", 4}, {"high_freq_factor", 4}}}},
+              invalid,
+              "must be below \"high_freq_factor\" = 4"},
+        Wrong{"rope_of_yarn",
+              {{"rope_theta", 1}, {"rope_scaling", {{"type", "yarn"}, {"factor", 4}}}},
+              invalid,
+              "above 1"},
+        Wrong{"rope4", {{"rope_scaling", {{"rope_type", "longrope"}}}}, unsupported, "\"longrope\""},
+        Wrong{"rope5",
+              {{"rope_parameters", {{"rope_type", "mrope"}}}},
+              unsupported,
+              "this version has default, linear, dynamic, llama3 and yarn"},
+        Wrong{"partial", {{"partial_rotary_factor", 0.5}}, unsupported, "partial_rotary_factor"},
+        Wrong{
+            "partial5", {{"rope_parameters", {{"partial_rotary_factor", 0.5}}}}, unsupported, "partial_rotary_factor"},
+        Wrong{"bias", {{"attention_bias", 1}}, invalid, "attention_bias"},
         Wrong{"activation", {{"hidden_act", "gelu"}}, unsupported, "\"gelu\""},
-        Wrong{"family", {{"model_type", "mamba"}}, unsupported, "\"mamba\""},
+        Wrong{"family",
+              {{"model_type", "mamba"}},
+              unsupported,
+              "\"mamba\", this version has llama, mistral, qwen2, qwen3, gemma2, gemma3_text"},
+        Wrong{"experts", {{"model_type", "mixtral"}, {"num_local_experts", 8}}, unsupported, "a mixture of experts"},
+        Wrong{"more_than_text",
+              {{"model_type", "gemma3"}, {"text_config", {{"hidden_size", 8}}}},
+              unsupported,
+              "more than a text model"},
+        Wrong{"layer_types",
+              {{"model_type", "qwen3"}, {"layer_types", {"full_attention"}}},
+              invalid,
+              "\"num_hidden_layers\" = 16 entries, it has 1"},
+        Wrong{"layer_type",
+              {{"model_type", "gemma2"}, {"num_hidden_layers", 1}, {"layer_types", {"chunked_attention"}}},
+              unsupported,
+              "\"chunked_attention\" as entry 0"},
+        Wrong{"window_not_in_use",
+              {{"model_type", "qwen2"}, {"num_hidden_layers", 1}, {"layer_types", {"sliding_attention"}}},
+              invalid,
+              "not in use"},
+        Wrong{"window", {{"model_type", "mistral"}, {"sliding_window", 0}}, invalid, "\"sliding_window\" is 0"},
+        Wrong{
+            "both_ways", {{"model_type", "gemma3_text"}, {"use_bidirectional_attention", true}}, unsupported, "causal"},
+        Wrong{"activation_of_gemma",
+              {{"model_type", "gemma2"}, {"hidden_activation", "gelu"}},
+              unsupported,
+              "\"gelu_pytorch_tanh\" only"},
         Wrong{"quantized", {{"quantization_config", {{"bits", 4}}}}, unsupported, "quantization_config"}),
     [](const auto& test) { return std::string(test.param.name); });
 

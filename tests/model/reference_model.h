@@ -59,7 +59,7 @@ struct Model {
         for (std::int64_t i = 0; i < half; ++i) {
           const double angle =
               static_cast<double>(position) /
-              std::pow(config.rope_theta, 2.0 * static_cast<double>(i) / static_cast<double>(config.head_dim));
+              std::pow(config.rope.theta, 2.0 * static_cast<double>(i) / static_cast<double>(config.head_dim));
           double& first = x[position][at(head * config.head_dim + i)];
           double& second = x[position][at(head * config.head_dim + i + half)];
           const double kept = first;

@@ -24,9 +24,34 @@ inline ModelConfig config_of(bool tied) {
           .kv_heads = 2,
           .head_dim = 6,
           .max_positions = 512,
-          .rope_theta = 10000,
+          .rope = {.theta = 10000},
           .rms_norm_epsilon = 1e-5,
           .tied_embeddings = tied};
+}
+
+// All that families do differently, at once.
+inline ModelConfig with_every_trait() {
+  ModelConfig config = config_of(true);
+  config.activation = Activation::gelu_tanh;
+  config.qkv_bias = config.output_bias = config.mlp_bias = true;
+  config.qk_norm = config.post_norms = true;
+  config.norm_offset = 1;
+  config.embedding_scale = 4.9;
+  config.query_scalar = 9;
+  config.attention_soft_cap = 5;
+  config.logit_soft_cap = 3;
+  config.window = 7;
+  config.sliding_layers = {true, false};
+  config.rope = {.kind = RopeKind::yarn, .theta = 100, .factor = 4, .original_positions = 16, .magnitude = 1.1};
+  config.sliding_rope = {.theta = 50};
+  return config;
+}
+
+// Angles that depend on the length of a sequence.
+inline ModelConfig with_dynamic_rope() {
+  ModelConfig config = config_of(false);
+  config.rope = {.kind = RopeKind::dynamic, .theta = 100, .factor = 2, .original_positions = 16};
+  return config;
 }
 
 inline std::vector<float> noise(std::int64_t count, std::uint32_t what, float size) {
@@ -40,7 +65,9 @@ inline std::vector<float> noise(std::int64_t count, std::uint32_t what, float si
 
 struct Model {
   explicit Model(const std::vector<std::string>& target = {"all"}, bool tied = false, int threads = 1)
-      : config(config_of(tied)),
+      : Model(config_of(tied), target, threads) {}
+  explicit Model(ModelConfig of, const std::vector<std::string>& target = {"all"}, int threads = 1)
+      : config(std::move(of)),
         device(std::move(*make_cpu_device())),
         stream(std::move(*device->make_stream(threads))),
         llama(std::move(*Llama::random(*device, config, 3))),
@@ -48,7 +75,7 @@ struct Model {
             *Adapter::initialise(*device, *select_modules({.rank = 3, .target = target}, linear_modules(config)), 5))) {
     for (const TrainableTensor& weight :
          llama.weights()) {  // larger than the initialisation, so that attention is not uniform
-      if (weight.shape.size() == 1) continue;
+      if (weight.shape.size() == 1 && !weight.name.ends_with(".bias")) continue;
       const std::vector<float> values = noise(weight.count, static_cast<std::uint32_t>(weight.offset), 0.8f);
       std::copy(values.begin(), values.end(), weight.values);
     }

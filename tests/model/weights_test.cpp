@@ -151,6 +151,22 @@ TEST_F(Weights, RandomOnesAreNormalWithDeviationTwoHundredthsAndNormsOne) {
   }
 }
 
+TEST_F(Weights, WithEveryTraitAreWhatIsCounted) {
+  const ModelConfig config = tiny::with_every_trait();
+  Llama model = std::move(*Llama::random(*device, config, 1));
+  std::int64_t count = 0;
+  for (const TrainableTensor& weight : model.weights()) {
+    EXPECT_EQ(weight.decayed, weight.shape.size() == 2) << weight.name;
+    // Gains are 1 + weight, so they begin at 0; and so do biases.
+    if (weight.shape.size() == 1) {
+      EXPECT_EQ(weight.values[0], 0) << weight.name;
+    }
+    count += weight.count;
+  }
+  EXPECT_EQ(model.weights().size(), 2u + 2 * (7 + 7 + 4 + 2));  // tied; matrices, biases, norms, norms of q and k
+  EXPECT_EQ(count, weight_count(config));
+}
+
 struct WorkspaceCase {
   const char* name;
   bool training, adapter;
@@ -159,11 +175,13 @@ struct WorkspaceCase {
 class WorkspaceSize : public testing::TestWithParam<WorkspaceCase> {};
 TEST_P(WorkspaceSize, IsPredictedToTheByte) {
   const auto [name, training, adapter, rows] = GetParam();
-  tiny::Model model;
-  const AdapterShape* shape = adapter ? &model.adapter.shape() : nullptr;
-  const auto workspace = std::move(*model.llama.make_workspace(rows, training, shape));
-  EXPECT_EQ(Llama::workspace_bytes(model.config, rows, shape, training && !adapter, training),
-            workspace->allocated_bytes());
+  for (const ModelConfig& config : {tiny::config_of(false), tiny::with_every_trait()}) {
+    tiny::Model model(config);
+    const AdapterShape* shape = adapter ? &model.adapter.shape() : nullptr;
+    const auto workspace = std::move(*model.llama.make_workspace(rows, training, shape));
+    EXPECT_EQ(Llama::workspace_bytes(model.config, rows, shape, training && !adapter, training),
+              workspace->allocated_bytes());
+  }
 }
 INSTANTIATE_TEST_SUITE_P(Plans, WorkspaceSize,
                          testing::Values(WorkspaceCase{"inference", false, false, 1},

@@ -28,14 +28,19 @@ std::vector<Example> examples() {
   return set;
 }
 
-class StepWithoutAllocation : public testing::TestWithParam<int> {};  // lanes
+struct StepCase {
+  int lanes;
+  ModelConfig config;
+};
+class StepWithoutAllocation : public testing::TestWithParam<StepCase> {};
 
 TEST_P(StepWithoutAllocation, TakesNothingFromTheHeapOnceItHasRunOnce) {
-  tiny::Model model;
+  tiny::Model model(GetParam().config);
   const std::vector<Example> set = examples();
   const std::vector<std::int64_t> indices{0, 1, 2, 3};
   const std::int64_t parameters = model.adapter.parameters();
-  Lanes lanes = std::move(*Lanes::plan(*model.device, model.llama, &model.adapter, GetParam(), 2, 40, parameters));
+  Lanes lanes =
+      std::move(*Lanes::plan(*model.device, model.llama, &model.adapter, GetParam().lanes, 2, 40, parameters));
   const std::unique_ptr<Communicator> alone = make_solo_communicator();
   ExactSum sum(Rank{0}, WorldSize{1}, 4, parameters);
   FlightRecorder recorder = FlightRecorder::in_memory(Rank{0}, Attempt{1});
@@ -62,7 +67,10 @@ TEST_P(StepWithoutAllocation, TakesNothingFromTheHeapOnceItHasRunOnce) {
   EXPECT_EQ(allocations() - before, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Lanes, StepWithoutAllocation, testing::Values(1, 2, 3));
+INSTANTIATE_TEST_SUITE_P(Lanes, StepWithoutAllocation,
+                         testing::Values(StepCase{1, tiny::config_of(false)}, StepCase{2, tiny::config_of(false)},
+                                         StepCase{3, tiny::config_of(false)}, StepCase{2, tiny::with_every_trait()},
+                                         StepCase{2, tiny::with_dynamic_rope()}));
 
 }  // namespace
 }  // namespace ftl

@@ -24,6 +24,13 @@ Depth depth_of(std::size_t module) {
   return {module / std::size(stage_of), stage_of[module % std::size(stage_of)]};
 }
 
+// Each row sees itself and what is before it, in a window only the last `window` of them.
+double seen_pairs(std::int64_t rows, std::int64_t window) {
+  const auto up_to = [](std::int64_t count) { return static_cast<double>(count) * static_cast<double>(count + 1) / 2; };
+  if (window == 0 || rows <= window) return up_to(rows);
+  return up_to(window) + static_cast<double>(rows - window) * static_cast<double>(window);
+}
+
 }  // namespace
 
 Arithmetic arithmetic_of_pass(const ModelConfig& config, const AdapterShape* adapter, std::int64_t rows,
@@ -51,11 +58,11 @@ Arithmetic arithmetic_of_pass(const ModelConfig& config, const AdapterShape* ada
                  out_of = operations(rows, adapter->options.rank, module.out);
     sum.products += 2 * into + 3 * out_of + (has_gradient_below ? into : 0);
   }
-  // Each row sees itself and what is before it. Two products forward, five backward (scores are made again).
-  const double product =
-      static_cast<double>(config.heads * config.head_dim) * static_cast<double>(rows) * static_cast<double>(rows + 1);
-  for (std::size_t layer = 0; layer < static_cast<std::size_t>(config.layers); ++layer)
+  // Two products forward, five backward (scores are made again).
+  for (std::size_t layer = 0; layer < static_cast<std::size_t>(config.layers); ++layer) {
+    const double product = 2 * static_cast<double>(config.query_width()) * seen_pairs(rows, config.window_of(layer));
     sum.attention += (full || Depth{layer, 1} > lowest ? 7 : 2) * product;
+  }
   return sum;
 }
 

@@ -94,7 +94,8 @@ void head_and_loss(Stream& stream, LlamaPass& pass, Workspace& workspace, const 
                                    .row_losses = nullptr,
                                    .rows = rows,
                                    .vocabulary = config.vocabulary,
-                                   .backward = backward});
+                                   .backward = backward,
+                                   .soft_cap = static_cast<float>(config.logit_soft_cap)});
     if (!backward) continue;
     pass.head_backward(head.hidden, rows, full_gradient);
     kernels.scatter_rows(stream, {.x = head.d_hidden,
@@ -176,6 +177,8 @@ Result<LossSum> Llama::loss(Stream& stream, Workspace& workspace, const Adapter*
     return sent.error();
   if (auto sent = upload_ints(stream, workspace.rows_used, workspace.host_rows); !sent) return sent.error();
   if (auto sent = upload_ints(stream, workspace.targets, workspace.host_targets); !sent) return sent.error();
+  const auto length = static_cast<std::int64_t>(ids.size());
+  if (auto turned = workspace.rotate_for(stream, weights.config, 0, length); !turned) return turned.error();
   LlamaPass pass(stream, weights, workspace, adapter, &progress);
   pass.forward(rows, 0);
   const bool backward = full || (gradient != nullptr && pass.has_adapted_module());
@@ -197,10 +200,12 @@ Result<Done> Llama::logits(Stream& stream, Workspace& workspace, const Adapter* 
   if (auto sent = upload_ints(stream, workspace.ids, ids); !sent) return sent.error();
   LlamaPass pass(stream, weights, workspace, adapter);
   const auto count = static_cast<std::int64_t>(ids.size());
+  if (auto turned = workspace.rotate_for(stream, weights.config, 0, count); !turned) return turned.error();
   pass.forward(count, 0);
   for (std::int64_t begin = 0; begin < count; begin += head_chunk_rows) {
     const std::int64_t rows = std::min(head_chunk_rows, count - begin);
     pass.head_forward(workspace.output + begin * width, rows);
+    pass.cap_logits(rows);
     const auto part =
         logits.subspan(static_cast<std::size_t>(begin * vocabulary), static_cast<std::size_t>(rows * vocabulary));
     if (auto got = stream.device().download(stream, std::as_writable_bytes(part), workspace.head.logits); !got)
@@ -217,8 +222,11 @@ Result<Done> Llama::decode(Stream& stream, Workspace& workspace, const Adapter* 
   if (auto sent = upload_ints(stream, workspace.ids, ids); !sent) return sent.error();
   LlamaPass pass(stream, weights, workspace, adapter);
   const auto rows = static_cast<std::int64_t>(ids.size());
+  if (auto turned = workspace.rotate_for(stream, weights.config, position, position + rows); !turned)
+    return turned.error();
   pass.forward(rows, position);
   pass.head_forward(workspace.output + (rows - 1) * weights.config.width, 1);
+  pass.cap_logits(1);
   if (auto got = stream.device().download(stream, std::as_writable_bytes(logits), workspace.head.logits); !got)
     return got.error();
   return stream.synchronize();

@@ -1,7 +1,7 @@
-// The Llama architecture: forward, backward to adapters (or to every weight in full-parameter mode), and cached
-// decoding. Source of the formulas: Touvron et al. 2023 and Hugging Face's modeling_llama.py (names of tensors,
-// half-split RoPE). One sequence at a time: a sequence is one leaf of the exact sum, so nothing here may depend on its
-// neighbours.
+// Decoder-only models of the shape of Llama, with the traits of its relatives (model_config.h): forward, backward to
+// adapters (or to every weight in full-parameter mode), and cached decoding. Source of the formulas: Touvron et al.
+// 2023 and Hugging Face's modeling_<family>.py (names of tensors, half-split RoPE, order of norms). One sequence at a
+// time: a sequence is one leaf of the exact sum, so nothing here may depend on its neighbours.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,4 @@
 #include <cassert>
-#include <cmath>
 
 #include "trainer/model/llama_pass.h"
 
@@ -19,6 +18,10 @@ void LlamaPass::project_backward(std::size_t layer, Projection projection, const
   const LoraLinear layer_linear = linear(layer, projection);
   LoraLinearGradients wanted{.d_x = d_x, .accumulate_d_x = accumulate};
   if (adapter_ == nullptr) wanted.d_weight = weights_.gradient_of(layer_linear.weight.f32, gradient);
+  if (const float* bias = weights_.layers[layer].bias[i]; adapter_ == nullptr && bias != nullptr) {
+    float* const d_bias = weights_.gradient_of(bias, gradient);
+    kernels_.bias_backward(stream_, {.dy = dy, .d_bias = d_bias, .rows = rows, .width = layer_linear.out});
+  }
   if (layer_linear.adapted()) {
     const Adapter::Pair& pair = workspace_.pairs[layer * projections + i];
     wanted.d_a = gradient + pair.offset_a;
@@ -27,18 +30,26 @@ void LlamaPass::project_backward(std::size_t layer, Projection projection, const
   lora_backward(stream_, layer_linear, x, workspace_.layers[layer].low[i], dy, workspace_.backward.low, wanted, rows);
 }
 
-void LlamaPass::norm_backward(const float* x, const float* gain, const float* inverse_rms, std::int64_t rows,
-                              float* gradient) {
+void LlamaPass::norm_backward(const NormGradient& of, float* gradient) {
+  kernels_.rms_norm_backward(stream_,
+                             {.x = of.x,
+                              .gain = of.gain,
+                              .inverse_rms = of.inverse_rms,
+                              .dy = of.dy,
+                              .dx = of.dx,
+                              .d_gain = adapter_ == nullptr ? weights_.gradient_of(of.gain, gradient) : nullptr,
+                              .rows = of.rows,
+                              .width = of.width,
+                              .accumulate = of.accumulate,
+                              .gain_offset = static_cast<float>(config_.norm_offset)});
+}
+
+const float* LlamaPass::added_gradient(const float* output, const float* gain, const float* inverse_rms,
+                                       std::int64_t rows, float* gradient) {
   const BackwardScratch& scratch = workspace_.backward;
-  kernels_.rms_norm_backward(stream_, {.x = x,
-                                       .gain = gain,
-                                       .inverse_rms = inverse_rms,
-                                       .dy = scratch.normed,
-                                       .dx = scratch.stream,
-                                       .d_gain = adapter_ == nullptr ? weights_.gradient_of(gain, gradient) : nullptr,
-                                       .rows = rows,
-                                       .width = config_.width,
-                                       .accumulate = true});
+  if (!config_.post_norms) return scratch.stream;
+  norm_backward({output, gain, inverse_rms, scratch.stream, scratch.normed, rows, config_.width, false}, gradient);
+  return scratch.normed;
 }
 
 void LlamaPass::head_backward(const float* hidden, std::int64_t rows, float* full_gradient) {
@@ -73,16 +84,8 @@ void LlamaPass::head_backward(const float* hidden, std::int64_t rows, float* ful
                             .transpose_b = false,
                             .alpha = 1,
                             .beta = 0});
-  kernels_.rms_norm_backward(stream_,
-                             {.x = hidden,
-                              .gain = weights_.final_norm,
-                              .inverse_rms = head.rms,
-                              .dy = head.d_normed,
-                              .dx = head.d_hidden,
-                              .d_gain = full ? weights_.gradient_of(weights_.final_norm, full_gradient) : nullptr,
-                              .rows = rows,
-                              .width = width,
-                              .accumulate = false});
+  norm_backward({hidden, weights_.final_norm, head.rms, head.d_normed, head.d_hidden, rows, width, false},
+                full_gradient);
 }
 
 void LlamaPass::backward(std::int64_t rows, float* gradient) {
@@ -92,6 +95,11 @@ void LlamaPass::backward(std::int64_t rows, float* gradient) {
     if (!attention_backward(layer, rows, gradient)) return;
   }
   assert(adapter_ == nullptr);  // an adapter's lowest stage ends the loop
+  if (config_.embedding_scale != 1) {
+    kernels_.scale(stream_, {.y = workspace_.backward.stream,
+                             .count = rows * config_.width,
+                             .scale = static_cast<float>(config_.embedding_scale)});
+  }
   float* table = weights_.gradient_of(weights_.embedding.f32, gradient);
   kernels_.embedding_backward(stream_, {.ids = workspace_.ids,
                                         .dy = workspace_.backward.stream,
@@ -108,34 +116,54 @@ bool LlamaPass::mlp_backward(std::size_t layer, std::int64_t rows, float* gradie
   if (!is_trained(layer, Stage::mlp_output)) return false;
   const std::int64_t count = rows * config_.ffn_width;
   bool below = needs_gradient_below(layer, Stage::mlp_output);
-  kernels_.swiglu_forward(stream_, {.gate = kept.gate, .up = kept.up, .y = workspace_.activated, .count = count});
-  project_backward(layer, Projection::down, workspace_.activated, scratch.stream, below ? scratch.activated : nullptr,
-                   false, rows, gradient);
+  gate_forward(layer, rows);
+  const float* const added =
+      added_gradient(kept.mlp_output, weights.mlp_output_norm, kept.mlp_output_rms, rows, gradient);
+  project_backward(layer, Projection::down, workspace_.activated, added, below ? scratch.activated : nullptr, false,
+                   rows, gradient);
   if (!below) return false;
 
   float* const d_gate = workspace_.activated;
-  kernels_.swiglu_backward(stream_, {.gate = kept.gate,
-                                     .up = kept.up,
-                                     .dy = scratch.activated,
-                                     .d_gate = d_gate,
-                                     .d_up = scratch.up,
-                                     .count = count});
-  norm(kept.middle, weights.mlp_norm, workspace_.normed, kept.mlp_rms, rows);
+  const auto gated = config_.activation == Activation::silu ? kernels_.swiglu_backward : kernels_.geglu_backward;
+  gated(stream_, {.gate = kept.gate,
+                  .up = kept.up,
+                  .dy = scratch.activated,
+                  .d_gate = d_gate,
+                  .d_up = scratch.up,
+                  .count = count});
+  norm(kept.middle, weights.mlp_norm, workspace_.normed, kept.mlp_rms, rows, config_.width);
   below = needs_gradient_below(layer, Stage::mlp_input);
   float* const d_normed = below ? scratch.normed : nullptr;
   project_backward(layer, Projection::gate, workspace_.normed, d_gate, d_normed, false, rows, gradient);
   project_backward(layer, Projection::up, workspace_.normed, scratch.up, d_normed, true, rows, gradient);
-  if (below) norm_backward(kept.middle, weights.mlp_norm, kept.mlp_rms, rows, gradient);
+  if (below) {
+    norm_backward(
+        {kept.middle, weights.mlp_norm, kept.mlp_rms, scratch.normed, scratch.stream, rows, config_.width, true},
+        gradient);
+  }
   return below;
+}
+
+void LlamaPass::turn_backward(std::size_t layer, std::int64_t rows, float* gradient) {
+  const LayerWeights& weights = weights_.layers[layer];
+  const LayerActivations& kept = workspace_.layers[layer];
+  float *const dq = workspace_.backward.q, *const dk = workspace_.backward.k;
+  const std::int64_t q_rows = rows * config_.heads, k_rows = rows * config_.kv_heads, dim = config_.head_dim;
+  rotate(layer, dq, config_.heads, rows, 0, true);
+  rotate(layer, dk, config_.kv_heads, rows, 0, true);
+  if (!config_.qk_norm) return;
+  norm_backward({kept.q_projected, weights.q_norm, kept.q_rms, dq, dq, q_rows, dim, false}, gradient);
+  norm_backward({kept.k_projected, weights.k_norm, kept.k_rms, dk, dk, k_rows, dim, false}, gradient);
 }
 
 bool LlamaPass::attention_backward(std::size_t layer, std::int64_t rows, float* gradient) {
   const LayerWeights& weights = weights_.layers[layer];
   const LayerActivations& kept = workspace_.layers[layer];
   const BackwardScratch& scratch = workspace_.backward;
-  const std::int64_t heads = config_.heads, kv_heads = config_.kv_heads, head_dim = config_.head_dim;
   bool below = needs_gradient_below(layer, Stage::attention_output);
-  project_backward(layer, Projection::o, kept.attended, scratch.stream, below ? scratch.attended : nullptr, false, rows,
+  const float* const added =
+      added_gradient(kept.attention_output, weights.attention_output_norm, kept.attention_output_rms, rows, gradient);
+  project_backward(layer, Projection::o, kept.attended, added, below ? scratch.attended : nullptr, false, rows,
                    gradient);
   if (!below) return false;
 
@@ -150,30 +178,25 @@ bool LlamaPass::attention_backward(std::size_t layer, std::int64_t rows, float* 
                                         .dv = scratch.v,
                                         .scratch = scratch.attention,
                                         .rows = rows,
-                                        .heads = heads,
-                                        .kv_heads = kv_heads,
-                                        .head_dim = head_dim,
-                                        .scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)))});
-  Rope rope{.x = scratch.q,
-            .cosine = workspace_.cosine,
-            .sine = workspace_.sine,
-            .rows = rows,
-            .heads = heads,
-            .head_dim = head_dim,
-            .first_position = 0,
-            .backward = true};
-  kernels_.rope(stream_, rope);
-  rope.x = scratch.k;
-  rope.heads = kv_heads;
-  kernels_.rope(stream_, rope);
+                                        .heads = config_.heads,
+                                        .kv_heads = config_.kv_heads,
+                                        .head_dim = config_.head_dim,
+                                        .scale = static_cast<float>(config_.attention_scale()),
+                                        .window = config_.window_of(layer),
+                                        .soft_cap = static_cast<float>(config_.attention_soft_cap)});
+  turn_backward(layer, rows, gradient);
 
-  norm(kept.input, weights.attention_norm, workspace_.normed, kept.attention_rms, rows);
+  norm(kept.input, weights.attention_norm, workspace_.normed, kept.attention_rms, rows, config_.width);
   below = needs_gradient_below(layer, Stage::attention_input);
   float* const d_normed = below ? scratch.normed : nullptr;
   project_backward(layer, Projection::q, workspace_.normed, scratch.q, d_normed, false, rows, gradient);
   project_backward(layer, Projection::k, workspace_.normed, scratch.k, d_normed, true, rows, gradient);
   project_backward(layer, Projection::v, workspace_.normed, scratch.v, d_normed, true, rows, gradient);
-  if (below) norm_backward(kept.input, weights.attention_norm, kept.attention_rms, rows, gradient);
+  if (below) {
+    norm_backward({kept.input, weights.attention_norm, kept.attention_rms, scratch.normed, scratch.stream, rows,
+                   config_.width, true},
+                  gradient);
+  }
   return below;
 }
 

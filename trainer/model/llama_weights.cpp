@@ -16,7 +16,10 @@ namespace {
 
 constexpr double initial_deviation = 0.02;  // "initializer_range" of the reference
 
-bool is_norm(const std::string& name) { return name.ends_with("norm.weight"); }
+bool is_gain(const std::string& name) { return name.ends_with("norm.weight"); }
+bool is_bias(const std::string& name) { return name.ends_with(".bias"); }
+// Vectors are kept in float32, and weight decay does not apply to them.
+bool is_vector(const std::string& name) { return is_gain(name) || is_bias(name); }
 
 // The layout alone; `values` stay null.
 std::vector<TrainableTensor> weight_layout(const ModelConfig& config) {
@@ -25,7 +28,7 @@ std::vector<TrainableTensor> weight_layout(const ModelConfig& config) {
   for (const WeightShape& weight : weight_shapes(config)) {
     std::int64_t count = 1;
     for (const std::int64_t extent : weight.shape) count *= extent;
-    layout.push_back({weight.name, weight.shape, offset, count, nullptr, !is_norm(weight.name)});
+    layout.push_back({weight.name, weight.shape, offset, count, nullptr, !is_vector(weight.name)});
     offset += count;
   }
   return layout;
@@ -33,7 +36,7 @@ std::vector<TrainableTensor> weight_layout(const ModelConfig& config) {
 
 using NamedMatrices = std::map<std::string, StoredMatrix>;
 
-// Norms must be float32.
+// Vectors must be float32.
 void point_into(LlamaWeights& weights, const NamedMatrices& named) {
   weights.modules = linear_modules(weights.config);
   weights.embedding = named.at("model.embed_tokens.weight");
@@ -41,10 +44,20 @@ void point_into(LlamaWeights& weights, const NamedMatrices& named) {
   weights.head = weights.config.tied_embeddings ? weights.embedding : named.at("lm_head.weight");
   for (std::int64_t i = 0; i < weights.config.layers; ++i) {
     LayerWeights layer;
-    layer.attention_norm = named.at(fmt::format("model.layers.{}.input_layernorm.weight", i)).f32;
-    layer.mlp_norm = named.at(fmt::format("model.layers.{}.post_attention_layernorm.weight", i)).f32;
+    const auto gain = [&](const char* norm) {
+      return norm == nullptr ? nullptr : named.at(fmt::format("model.layers.{}.{}.weight", i, norm)).f32;
+    };
+    const NormNames norms = norm_names(weights.config);
+    layer.attention_norm = gain(norms.before_attention);
+    layer.attention_output_norm = gain(norms.after_attention);
+    layer.mlp_norm = gain(norms.before_mlp);
+    layer.mlp_output_norm = gain(norms.after_mlp);
+    layer.q_norm = gain(weights.config.qk_norm ? "self_attn.q_norm" : nullptr);
+    layer.k_norm = gain(weights.config.qk_norm ? "self_attn.k_norm" : nullptr);
     for (std::size_t j = 0; j < projections; ++j) {
-      layer.linear[j] = named.at(weights.modules[static_cast<std::size_t>(i) * projections + j].name + ".weight");
+      const std::string& module = weights.modules[static_cast<std::size_t>(i) * projections + j].name;
+      layer.linear[j] = named.at(module + ".weight");
+      if (weights.config.has_bias(j)) layer.bias[j] = named.at(module + ".bias").f32;
     }
     weights.layers.push_back(layer);
   }
@@ -129,7 +142,7 @@ bool is_aligned(const void* address, std::size_t alignment) {
 
 // The matrix as it lies in the mapped file, when kernels can use it there.
 StoredMatrix mapped_matrix(const TensorInfo& stored, std::span<const std::byte> bytes) {
-  if (is_norm(stored.name)) return {};
+  if (is_vector(stored.name)) return {};
   if (stored.dtype == DType::bf16 && is_aligned(bytes.data(), alignof(std::uint16_t)))
     return {.bf16 = reinterpret_cast<const std::uint16_t*>(bytes.data())};
   if (stored.dtype == DType::f32 && is_aligned(bytes.data(), alignof(float)))
@@ -202,8 +215,10 @@ Result<LlamaWeights> random_weights(Device& device, const ModelConfig& config, s
   std::uint32_t index = 0;
   auto filled =
       fill_each(device, *weights, [&](const TrainableTensor& tensor, std::span<float> values) -> Result<Done> {
-        if (is_norm(tensor.name)) {
-          std::fill(values.begin(), values.end(), 1.0f);
+        if (is_gain(tensor.name)) {
+          std::fill(values.begin(), values.end(), static_cast<float>(1 - config.norm_offset));
+        } else if (is_bias(tensor.name)) {
+          std::fill(values.begin(), values.end(), 0.0f);
         } else {
           fill_normal(values, initial_deviation, seed, index);
         }

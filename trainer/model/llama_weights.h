@@ -1,4 +1,4 @@
-// The weights of a Llama. Trainable: one flat float32 buffer in the order of the tensors' names. Frozen: matrices are
+// The weights of a model. Trainable: one flat float32 buffer in the order of the tensors' names. Frozen: matrices are
 // used where the checkpoint's file is mapped, as they are stored there, so that all ranks of a node share one copy.
 #pragma once
 
@@ -16,9 +16,14 @@
 namespace ftl {
 
 struct LayerWeights {
-  const float* attention_norm = nullptr;              // [width]
-  const float* mlp_norm = nullptr;                    // [width]
+  const float* attention_norm = nullptr;              // [width] before attention
+  const float* attention_output_norm = nullptr;       // [width] behind it; null without post_norms
+  const float* mlp_norm = nullptr;                    // [width] before the feed-forward block
+  const float* mlp_output_norm = nullptr;             // [width] behind it; null without post_norms
+  const float* q_norm = nullptr;                      // [head_dim]; null without qk_norm
+  const float* k_norm = nullptr;                      // [head_dim]; null without qk_norm
   std::array<StoredMatrix, projections> linear = {};  // [out, in] each
+  std::array<const float*, projections> bias = {};    // [out] each, null where there is none
 };
 
 struct LlamaWeights {
@@ -37,7 +42,7 @@ struct LlamaWeights {
 
 // The reader must outlive the weights. A mapped file that somebody cuts short under a running rank ends it by SIGBUS.
 Result<LlamaWeights> map_weights(Device& device, const ModelConfig& config, const CheckpointReader& reader);
-// What map_weights uses where it lies, and what it copies (norms, and matrices that kernels cannot read there).
+// What map_weights uses where it lies, and what it copies (norms, biases, and matrices that kernels cannot read there).
 struct BaseBytes {
   std::int64_t mapped = 0, copied = 0;
 };

@@ -37,7 +37,19 @@ LayerActivations place_layer(Arena& arena, const ModelConfig& config, const Work
   layer.attention_rms = arena.floats(rows);
   layer.mlp_rms = arena.floats(rows);
   layer.q = arena.floats(rows * config.query_width());
+  if (config.qk_norm) {
+    layer.q_projected = arena.floats(rows * config.query_width());
+    layer.k_projected = arena.floats(rows * config.kv_width());
+    layer.q_rms = arena.floats(rows * config.heads);
+    layer.k_rms = arena.floats(rows * config.kv_heads);
+  }
   layer.attended = arena.floats(rows * config.query_width());
+  if (config.post_norms) {
+    layer.attention_output = arena.floats(rows * config.width);
+    layer.attention_output_rms = arena.floats(rows);
+    layer.mlp_output = arena.floats(rows * config.width);
+    layer.mlp_output_rms = arena.floats(rows);
+  }
   layer.log_sum_exp = arena.floats(rows * config.heads);
   layer.gate = arena.floats(rows * config.ffn_width);
   layer.up = arena.floats(rows * config.ffn_width);
@@ -88,8 +100,12 @@ std::size_t Workspace::place(std::byte* base, const ModelConfig& config, const W
   ids = arena.ints(rows);
   rows_used = arena.ints(rows);
   targets = arena.ints(rows);
-  cosine = arena.floats(rows * config.head_dim / 2);
-  sine = arena.floats(rows * config.head_dim / 2);
+  const auto table = [&]() -> Rotations {
+    float* const cosine = arena.floats(rows * config.head_dim / 2);
+    return {cosine, arena.floats(rows * config.head_dim / 2)};
+  };
+  rotations = table();
+  sliding_rotations = config.has_sliding_rope() ? table() : rotations;
   layers.resize(static_cast<std::size_t>(config.layers));
   const LayerActivations shared = plan.training ? LayerActivations{} : place_layer(arena, config, plan);
   for (LayerActivations& layer : layers) {
@@ -122,27 +138,60 @@ Result<std::unique_ptr<Workspace>> Workspace::make(Device& device, const ModelCo
   workspace->host_targets.reserve(static_cast<std::size_t>(plan.max_rows));
   workspace->host_loss_sums.resize(static_cast<std::size_t>((plan.max_rows + head_chunk_rows - 1) / head_chunk_rows));
   workspace->pairs.resize(static_cast<std::size_t>(config.layers) * projections);
-  if (auto sent = workspace->upload_rotations(device, config); !sent) return sent.error();
+  Result<std::unique_ptr<Stream>> stream = device.make_stream(1);
+  if (!stream) return stream.error();
+  if (auto sent = workspace->upload_rotations(**stream, config, 0, plan.max_rows, plan.max_rows); !sent)
+    return sent.error();
   return workspace;
 }
 
-// Angles in double: float32 angles, as in the original, lose digits at large positions.
-Result<Done> Workspace::upload_rotations(Device& device, const ModelConfig& config) {
+namespace {
+
+bool depends_on_length(const RopeParameters& rope) { return rope.kind == RopeKind::dynamic; }
+
+}  // namespace
+
+// A sequence is measured as it was given, so what is computed of it depends on itself alone. transformers measures the
+// longest sequence of a padded batch, and remembers the longest so far.
+Result<Done> Workspace::rotate_for(Stream& stream, const ModelConfig& config, std::int64_t first, std::int64_t length) {
+  if (!depends_on_length(config.rope) && !depends_on_length(config.sliding_rope)) return Done{};
+  return upload_rotations(stream, config, first, length, length);
+}
+
+Result<Done> Workspace::upload_rotations(Stream& stream, const ModelConfig& config, std::int64_t first,
+                                         std::int64_t end, std::int64_t length) {
   const std::int64_t half = config.head_dim / 2;
-  std::vector<float> cosines, sines;
-  for (std::int64_t position = 0; position < plan_.max_rows; ++position) {
-    for (std::int64_t i = 0; i < half; ++i) {
-      const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(config.head_dim);
-      const double angle = static_cast<double>(position) * std::pow(config.rope_theta, exponent);
-      cosines.push_back(static_cast<float>(std::cos(angle)));
-      sines.push_back(static_cast<float>(std::sin(angle)));
+  frequencies_.resize(static_cast<std::size_t>(half));
+  cosines_.resize(static_cast<std::size_t>(plan_.max_rows * half));
+  sines_.resize(cosines_.size());
+  if (auto sent = upload_table(stream, config.rope, rotations, first, end, length); !sent) return sent;
+  if (config.has_sliding_rope()) {
+    auto sent = upload_table(stream, config.sliding_rope, sliding_rotations, first, end, length);
+    if (!sent) return sent;
+  }
+  if (depends_on_length(config.rope) || depends_on_length(config.sliding_rope)) return Done{};
+  cosines_ = std::vector<float>(), sines_ = std::vector<float>();  // never needed again
+  return Done{};
+}
+
+// Angles in double: float32 angles, as in the original, lose digits at large positions.
+Result<Done> Workspace::upload_table(Stream& stream, const RopeParameters& rope, const Rotations& to,
+                                     std::int64_t first, std::int64_t end, std::int64_t length) {
+  rope_frequencies(rope, length, frequencies_);
+  const auto half = static_cast<std::int64_t>(frequencies_.size());
+  std::size_t at = 0;
+  for (std::int64_t position = first; position < end; ++position) {
+    for (const double frequency : frequencies_) {
+      const double angle = static_cast<double>(position) * frequency;
+      cosines_[at] = static_cast<float>(rope.magnitude * std::cos(angle));
+      sines_[at++] = static_cast<float>(rope.magnitude * std::sin(angle));
     }
   }
-  Result<std::unique_ptr<Stream>> stream = device.make_stream(1);
-  if (!stream) return stream.error();
-  if (auto sent = device.upload(**stream, cosine, std::as_bytes(std::span(cosines))); !sent) return sent.error();
-  if (auto sent = device.upload(**stream, sine, std::as_bytes(std::span(sines))); !sent) return sent.error();
-  return (*stream)->synchronize();
+  const auto made = [at](const std::vector<float>& values) { return std::as_bytes(std::span(values).first(at)); };
+  Device& device = stream.device();
+  if (auto sent = device.upload(stream, to.cosine + first * half, made(cosines_)); !sent) return sent;
+  if (auto sent = device.upload(stream, to.sine + first * half, made(sines_)); !sent) return sent;
+  return stream.synchronize();
 }
 
 }  // namespace ftl
