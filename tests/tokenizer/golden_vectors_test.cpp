@@ -2,55 +2,15 @@
 // they are) and of the example model's own (in the repository).
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <memory>
-#include <nlohmann/json.hpp>
-#include <sstream>
-
+#include "tests/tokenizer/golden_data.h"
 #include "tests/tokenizer/memory_files.h"
 #include "trainer/tokenizer/pre_tokenizer.h"
-#include "trainer/tokenizer/tokenizer.h"
 
 namespace ftl {
 namespace {
 
 const std::filesystem::path source(FTL_SOURCE_DIR);
-const std::filesystem::path shared = source / ".." / "shared" / "tokenizers";
-
-std::string read_plain(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return out.str();
-}
-
-std::string read_gzip(const std::filesystem::path& path) {
-  const std::string command = "gzip -dc '" + path.string() + "'";
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(popen(command.c_str(), "r"), pclose);
-  std::string out;
-  char block[1 << 16];
-  for (std::size_t got; pipe && (got = std::fread(block, 1, sizeof block, pipe.get())) > 0;) out.append(block, got);
-  return out;
-}
-
-void expect_vectors(const Tokenizer& tokenizer, const std::string& lines, std::size_t at_least) {
-  std::istringstream in(lines);
-  std::size_t seen = 0;
-  for (std::string line; std::getline(in, line); ++seen) {
-    const auto vector = nlohmann::json::parse(line);
-    const auto text = vector.at("text").get<std::string>();
-    const auto ids = vector.at("ids").get<std::vector<std::int32_t>>();
-    ASSERT_EQ(tokenizer.encode(text), ids) << "line " << seen + 1 << ": " << vector.at("text").dump().substr(0, 300);
-    if (vector.contains("ids_with_special")) {
-      ASSERT_EQ(tokenizer.encode_with_special(text), vector["ids_with_special"].get<std::vector<std::int32_t>>())
-          << "line " << seen + 1;
-    }
-    ASSERT_EQ(tokenizer.decode(ids), vector.at("decoded").get<std::string>()) << "line " << seen + 1;
-  }
-  EXPECT_GE(seen, at_least);
-}
+const std::filesystem::path& shared = real_tokenizers;
 
 class RealTokenizer : public testing::TestWithParam<const char*> {};
 
@@ -70,7 +30,7 @@ TEST_P(RealTokenizer, GivesTheIdsAndTextsOfTheReferenceImplementation) {
 INSTANTIATE_TEST_SUITE_P(Golden, RealTokenizer, testing::Values("llama3", "qwen3", "deepseek_v3", "mistral_v1"),
                          [](const auto& suite_case) { return std::string(suite_case.param); });
 
-const std::filesystem::path golden = source / "tests" / "golden" / "data" / "tokenizer";
+const std::filesystem::path& golden = golden_tokenizers;
 
 Result<Tokenizer> example_tokenizer() {
   const std::filesystem::path model = source / "examples" / "tiny-llama";
@@ -120,11 +80,12 @@ TEST_P(Family, SplitsTextsAsTheReferenceImplementationDoes) {
   std::size_t seen = 0;
   for (std::string line; std::getline(in, line); ++seen) {
     const auto vector = nlohmann::json::parse(line);
-    Pieces pieces{vector.at("text").get<std::string>(), {}, true};
-    if (!pieces.text.empty()) pieces.spans.push_back({0, pieces.text.size()});
+    const auto text = vector.at("text").get<std::string>();
+    Pieces pieces;
+    pieces.text = text;
     splitter.apply(pieces);
     std::vector<std::string> found;
-    for (const Span& span : pieces.spans) found.push_back(pieces.text.substr(span.begin, span.end - span.begin));
+    for (const Span& span : pieces.spans) found.emplace_back(pieces.text.substr(span.begin, span.end - span.begin));
     EXPECT_EQ(found, vector.at("pieces").at(GetParam()).get<std::vector<std::string>>()) << line.substr(0, 300);
   }
   EXPECT_GE(seen, 150U);

@@ -50,8 +50,8 @@ INSTANTIATE_TEST_SUITE_P(
     Table, HostileTokenizer,
     testing::Values(
         Case{"NoObject", "", "[]", "$", "expected a JSON object"},
-        Case{"ModelOfAnotherKind", "/model/type", "\"Unigram\"", "$.model",
-             "model type Unigram is not supported in this version"},
+        Case{"ModelOfAnotherKind", "/model/type", "\"WordPiece\"", "$.model",
+             "model type WordPiece is not supported in this version"},
         Case{"ModelIsAList", "/model", "[1]", "$.model", "expected an object"},
         Case{"VocabularyIsAList", "/model/vocab", "[1]", "$.model.vocab", "expected an object of token -> id"},
         Case{"VocabularyIsEmpty", "/model/vocab", "{}", "$.model.vocab", "empty"},
@@ -61,11 +61,16 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"IdIsHuge", "/model/vocab/a", "18446744073709551615", "$.model.vocab[\"a\"]", "outside"},
         Case{"IdIsFractional", "/model/vocab/a", "0.5", "$.model.vocab[\"a\"]", "expected a token id"},
         Case{"IdIsGivenTwice", "/model/vocab/b", "0", "$.model.vocab[\"b\"]", "is given to \"b\" and to \"a\""},
+        Case{"IdOutOfProportion", "/model/vocab/a", "65552", "$.model.vocab",
+             "the largest id is 65552, but there are only 4 tokens"},
+        Case{"VocabularyOfObjects", "/model/vocab/a", R"({"id": [0]})", "$.model.vocab[\"a\"]", "found object"},
         Case{"MergesAreMissing", "/model/merges", "null", "$.model.merges", "expected a list of merges"},
         Case{"MergeOfOne", "/model/merges/1", "\"ab\"", "$.model.merges[1]", "one space between"},
         Case{"MergeOfThree", "/model/merges/1", "\"a b b\"", "$.model.merges[1]", "one space between"},
         Case{"MergeIsANumber", "/model/merges/0", "7", "$.model.merges[0]", "a merge is"},
         Case{"MergeListOfThree", "/model/merges/0", "[\"a\", \"b\", \"b\"]", "$.model.merges[0]", "a merge is"},
+        Case{"MergeWithAScore", "/model/merges/1", "[\"ab\", 1]", "$.model.merges[1]", "a merge is"},
+        Case{"MergeOfObjects", "/model/merges/1", R"([{"a": "b"}, ["c"]])", "$.model.merges[1]", "a merge is"},
         Case{"MergeNamesAnAbsentToken", "/model/merges/0", "\"a x\"", "$.model.merges[0]",
              "\"x\", which is not in the vocabulary"},
         Case{"MergeMakesAnAbsentToken", "/model/merges/0", "\"b a\"", "$.model.merges[0]",
@@ -82,15 +87,17 @@ INSTANTIATE_TEST_SUITE_P(
              "id 2 is given to \"<s>\" and to \"ab\""},
         Case{"AddedTokenWithAnotherId", "/added_tokens/0/content", "\"ab\"", "$.added_tokens[0]",
              "has id 4 here and id 2 before"},
+        Case{"AddedTokenIdOutOfProportion", "/added_tokens/0/id", "65556", "$.added_tokens",
+             "the largest id is 65556, but there are only 5 tokens"},
         Case{"AddedTokenIdOutOfRange", "/added_tokens/0/id", "99999999999", "$.added_tokens[0].id", "outside"},
-        Case{"NormalizerUnknown", "/normalizer", R"({"type": "Precompiled"})", "$.normalizer",
-             "normalizer type Precompiled is not supported in this version"},
+        Case{"NormalizerUnknown", "/normalizer", R"({"type": "Rot13"})", "$.normalizer",
+             "normalizer type Rot13 is not supported in this version"},
         Case{"NormalizerInASequence", "/normalizer",
-             R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Nmt"}]})",
-             "$.normalizer.normalizers[1]", "normalizer type Nmt is not supported in this version"},
+             R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Rot13"}]})",
+             "$.normalizer.normalizers[1]", "normalizer type Rot13 is not supported in this version"},
         Case{"NormalizerWithoutType", "/normalizer", "{}", "$.normalizer", "\"type\" is missing"},
-        Case{"PreTokenizerUnknown", "/pre_tokenizer", R"({"type": "BertPreTokenizer"})", "$.pre_tokenizer",
-             "pre_tokenizer type BertPreTokenizer is not supported in this version"},
+        Case{"PreTokenizerUnknown", "/pre_tokenizer", R"({"type": "UnicodeScripts"})", "$.pre_tokenizer",
+             "pre_tokenizer type UnicodeScripts is not supported in this version"},
         Case{"ExpressionIsBroken", "/pre_tokenizer",
              R"({"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"})", "$.pre_tokenizer.pattern",
              "the expression cannot be compiled"},
@@ -102,6 +109,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"BehaviorUnknown", "/pre_tokenizer",
              R"({"type": "Split", "pattern": {"String": "a"}, "behavior": "Sideways"})", "$.pre_tokenizer",
              "behavior \"Sideways\" is not known"},
+        Case{"RulesAreNoRules", "/normalizer", R"({"type": "Precompiled", "precompiled_charsmap": "AAAA"})",
+             "$.normalizer.precompiled_charsmap", "no compiled normalization rules"},
         Case{"DecoderUnknown", "/decoder", R"({"type": "CTC"})", "$.decoder",
              "decoder type CTC is not supported in this version"},
         Case{"StripByALot", "/decoder", R"({"type": "Strip", "content": "", "start": 1, "stop": 0})", "$.decoder",
@@ -122,6 +131,37 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& suite_case) { return std::string(suite_case.param.name); });
 
 TEST(HostileTokenizer, UnchangedCaseIsAccepted) { EXPECT_EQ(failure_of(good().dump()).what, "it was accepted"); }
+
+// Ids may have holes, and added tokens may stand behind one.
+TEST(HostileTokenizer, IdsWithHolesAreAcceptedInProportion) {
+  json tokenizer = good();
+  tokenizer["model"]["vocab"]["a"] = 65551;
+  tokenizer["added_tokens"][0]["id"] = 65555;
+  MemoryFiles files({{"t/tokenizer.json", tokenizer.dump()}});
+  const Result<Tokenizer> loaded = Tokenizer::load(files, "t");
+  ASSERT_TRUE(loaded.has_value()) << describe(loaded.error());
+  EXPECT_EQ(loaded->vocabulary_size(), 65556);
+  EXPECT_EQ(loaded->encode("a<s>b"), (std::vector<std::int32_t>{65551, 65555, 1}));
+  EXPECT_EQ(loaded->decode(std::vector<std::int32_t>{65551, 65554, 0, 65555}), "a <s>")
+      << "no decoder: a space between";
+}
+
+// Lists are read as they come; what is written twice counts as its last writing, a token under two ids is refused.
+TEST(HostileTokenizer, RepeatedNamesCountAsTheLast) {
+  const std::string vocabulary = R"({"a": 0, "b": 1, "ab": 2, "abb": 3})";
+  const auto with = [](const std::string& members) {
+    return failure_of(R"({"added_tokens": [], "model": {"type": "BPE", )" + members + "}}");
+  };
+  EXPECT_EQ(with(R"("vocab": {"x": "y"}, "merges": ["c d"], "vocab": )" + vocabulary + R"(, "merges": ["a b"])").what,
+            "it was accepted");
+  EXPECT_THAT(with(R"("merges": ["a b"], "vocab": )" + vocabulary + R"(, "vocab": 3)").what,
+              testing::HasSubstr("expected an object of token -> id"));
+  EXPECT_THAT(with(R"("merges": [], "vocab": {"a": 0, "a": 1})").what,
+              testing::HasSubstr("has id 1 here and id 0 before"));
+  const Failure last = failure_of(R"({"model": {"merges": ["a b"], "vocab": )" + vocabulary +
+                                  R"(}, "model": {"type": "BPE", "merges": []}})");
+  EXPECT_THAT(last.what, testing::HasSubstr("\"vocab\" is missing"));
+}
 
 TEST(HostileTokenizer, GarbageIsRefused) {
   const std::string text = good().dump();
@@ -154,7 +194,7 @@ TEST(HostileTokenizer, MissingFilesAreNamed) {
   EXPECT_EQ(Tokenizer::load(files, "nowhere").error().kind, FaultKind::file_not_found);
   EXPECT_EQ(Tokenizer::load(files, "nowhere/tokenizer.json").error().kind, FaultKind::file_not_found);
   files["old/tokenizer.model"] = "x";
-  EXPECT_THAT(Tokenizer::load(files, "old").error().what, testing::HasSubstr("tokenizer.model but no tokenizer.json"));
+  EXPECT_THAT(Tokenizer::load(files, "old").error().what, testing::HasSubstr("neither a SentencePiece model"));
 }
 
 TEST(HostileTokenizer, NeighboursAreJudgedToo) {

@@ -1,6 +1,7 @@
 #include "trainer/data/record.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "trainer/tokenizer/json_view.h"
 

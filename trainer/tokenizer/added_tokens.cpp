@@ -60,11 +60,13 @@ AddedTokenFinder::Match AddedTokenFinder::longest_at(std::string_view text) cons
   return best;
 }
 
-std::vector<AddedTokenFinder::Part> AddedTokenFinder::split(std::string_view text) const {
-  std::vector<Part> parts;
+void AddedTokenFinder::split(std::string_view text, std::vector<Part>& parts) const {
+  parts.clear();
   std::size_t done = 0;  // all before is in `parts`
   for (std::size_t at = tokens_.empty() ? text.size() : 0; at < text.size();) {
-    const Match match = first_[static_cast<unsigned char>(text[at])] ? longest_at(text.substr(at)) : Match{};
+    while (!first_[static_cast<unsigned char>(text[at])] && ++at < text.size()) continue;
+    if (at == text.size()) break;
+    const Match match = longest_at(text.substr(at));
     if (match.token < 0 || at < done) {  // at < done: rstrip has taken this white space already
       ++at;
       continue;
@@ -84,7 +86,6 @@ std::vector<AddedTokenFinder::Part> AddedTokenFinder::split(std::string_view tex
     done = end;
   }
   if (done < text.size()) parts.push_back({text.substr(done), -1});
-  return parts;
 }
 
 }  // namespace ftl

@@ -26,7 +26,7 @@ class AddedTokenFinder {
     std::int32_t id;  // -1: ordinary text
   };
   // The whole of `text` (well-formed UTF-8) in order; stripped white space belongs to the token beside it.
-  std::vector<Part> split(std::string_view text) const;
+  void split(std::string_view text, std::vector<Part>& parts) const;  // `parts` is replaced
 
  private:
   struct Match {

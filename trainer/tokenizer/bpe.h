@@ -9,40 +9,49 @@
 #include <vector>
 
 #include "trainer/tokenizer/json_view.h"
+#include "trainer/tokenizer/model.h"
 #include "trainer/tokenizer/token_table.h"
 
 namespace ftl {
 
-class Bpe {
- public:
-  // The "model" object. On a complaint the result must not be used.
-  static std::unique_ptr<Bpe> from_json(const JsonView& model);
-  ~Bpe();
+struct BpeOptions {
+  std::int32_t unknown = -1;   // id for characters that are neither in the vocabulary nor written as bytes; -1: dropped
+  bool fuse_unknown = false;   // a run of unknown characters is one token
+  bool byte_fallback = false;  // unknown characters are written as <0x00>..<0xFF>
+  bool ignore_merges = false;  // a piece that is a token stays whole
+  std::string continuing_prefix, word_suffix;  // characters inside and at the end of a piece carry them
+};
 
-  const TokenTable& vocabulary() const { return vocabulary_; }
-  // Appends the ids of one piece (well-formed UTF-8, already in the model's alphabet). Thread-safe.
-  void encode(std::string_view piece, std::vector<std::int32_t>& ids) const;
+class Bpe final : public Model {
+ public:
+  Bpe(TokenTable vocabulary, MergeTable merges, BpeOptions options);
+
+  const TokenTable& vocabulary() const override { return vocabulary_; }
+  void encode(std::string_view piece, ModelRoom& room, std::vector<std::int32_t>& ids) const override;
+  bool take_bytes() override;
 
  private:
-  struct Cache;  // piece -> ids, bounded, sharded by hash
-  Bpe();
-  void read_vocabulary(const JsonView& vocabulary);
-  void read_merges(const JsonView& merges);
-  void read_options(const JsonView& model);
+  bool cuts_at_marks() const;
+  void encode_word(std::string_view word, ModelRoom& room, std::vector<std::int32_t>& ids) const;
+  void to_symbols(std::string_view word, std::vector<std::int32_t>& symbols) const;
   std::int32_t id_of_character(std::string_view character, char32_t value) const;
-  std::vector<std::int32_t> to_symbols(std::string_view piece) const;
-  bool append_bytes(std::string_view character, std::vector<std::int32_t>& ids) const;
-  void merge_short(std::vector<std::int32_t>& ids) const;
-  void merge_long(std::vector<std::int32_t>& ids) const;
+  bool append_bytes(std::string_view character, std::vector<std::int32_t>& symbols) const;
+  void merge_short(std::vector<std::int32_t>& symbols) const;
+  void merge_long(ModelRoom& room) const;
 
   TokenTable vocabulary_;
+  TokenTable whole_;  // tokens as bytes, when pieces are bytes and may stay whole
   MergeTable merges_;
+  BpeOptions options_;
   std::array<std::int32_t, 512> small_characters_{};  // ids of U+0000..U+01FF, which hold the whole byte alphabet
   std::array<std::int32_t, 256> byte_tokens_{};       // ids of <0x00>..<0xFF>
-  std::int32_t unknown_ = -1;
-  bool fuse_unknown_ = false, byte_fallback_ = false, ignore_merges_ = false;
-  std::string continuing_prefix_, word_suffix_;
-  std::unique_ptr<Cache> cache_;
+  std::array<std::int32_t, 256> byte_symbols_{};      // ids of the byte alphabet's characters, by byte
+  bool takes_bytes_ = false, cuts_at_marks_ = false;
 };
+
+class LongList;
+
+// The "model" object of tokenizer.json and what its two lists hold; null when it has complained.
+std::unique_ptr<Bpe> read_bpe(const JsonView& model, const LongList& vocabulary, const LongList& merges);
 
 }  // namespace ftl

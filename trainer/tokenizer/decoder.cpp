@@ -53,15 +53,32 @@ void fuse(std::vector<std::string>& tokens) {
   tokens.assign(1, std::move(all));
 }
 
+// English punctuation as word pieces leave it: "do n't ." is "don't."
+void remove_space_before_punctuation(std::string& token) {
+  static const std::pair<Pattern, const char*> rules[] = {
+      {Pattern::literal(" ."), "."},     {Pattern::literal(" ?"), "?"},           {Pattern::literal(" !"), "!"},
+      {Pattern::literal(" ,"), ","},     {Pattern::literal(" ' "), "'"},          {Pattern::literal(" n't"), "n't"},
+      {Pattern::literal(" 'm"), "'m"},   {Pattern::literal(" do not"), " don't"}, {Pattern::literal(" 's"), "'s"},
+      {Pattern::literal(" 've"), "'ve"}, {Pattern::literal(" 're"), "'re"}};
+  std::string spare;
+  for (const auto& [pattern, with] : rules) pattern.replace_all(token, with, spare);
+}
+
 }  // namespace
 
 Decoder Decoder::from_json(const JsonView& view) {
   Decoder decoder;
-  if (view.raw().is_null()) {
+  if (view.is_null()) {
     decoder.joint_ += ' ';
   } else {
     decoder.add(view);
   }
+  return decoder;
+}
+
+Decoder Decoder::byte_level() {
+  Decoder decoder;
+  decoder.add_step(decode_byte_level);
   return decoder;
 }
 
@@ -79,7 +96,8 @@ void Decoder::add(const JsonView& view) {
   } else if (type == "Replace") {
     steps_.emplace_back([pattern = Pattern::from_json(view.at("pattern")),
                          content = view.text("content")](std::vector<std::string>& tokens) {
-      for (std::string& token : tokens) token = pattern->replace_all(token, content);
+      std::string spare;
+      for (std::string& token : tokens) pattern->replace_all(token, content, spare);
     });
   } else if (type == "Strip") {
     add_strip(view);
@@ -89,8 +107,24 @@ void Decoder::add(const JsonView& view) {
         view.text_or("prepend_scheme", view.flag("add_prefix_space", true) ? "always" : "never") != "never";
     if (mark.empty()) return view.complain("the replacement is empty");
     steps_.emplace_back([mark, pattern = Pattern::literal(mark), dummy](std::vector<std::string>& tokens) {
+      std::string spare;
+      for (std::size_t i = 0; i < tokens.size(); ++i) pattern.replace_all(tokens[i], i == 0 && dummy ? "" : " ", spare);
+    });
+  } else if (type == "BPEDecoder") {
+    const std::string suffix = view.text_or("suffix", "</w>");
+    if (suffix.empty()) return view.complain("the suffix is empty");
+    steps_.emplace_back([pattern = Pattern::literal(suffix)](std::vector<std::string>& tokens) {
+      std::string spare;
       for (std::size_t i = 0; i < tokens.size(); ++i)
-        tokens[i] = pattern.replace_all(tokens[i], i == 0 && dummy ? "" : " ");
+        pattern.replace_all(tokens[i], i + 1 == tokens.size() ? "" : " ", spare);
+    });
+  } else if (type == "WordPiece") {
+    steps_.emplace_back([prefix = view.text_or("prefix", "##"),
+                         cleanup = view.flag("cleanup", true)](std::vector<std::string>& tokens) {
+      for (std::size_t i = 0; i < tokens.size(); ++i) {
+        if (i > 0) tokens[i] = tokens[i].starts_with(prefix) ? tokens[i].substr(prefix.size()) : " " + tokens[i];
+        if (cleanup) remove_space_before_punctuation(tokens[i]);
+      }
     });
   } else {
     view.complain_unsupported("decoder", type);

@@ -11,15 +11,18 @@ namespace ftl {
 
 class Decoder {
  public:
-  // null (tokens joined by spaces), ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, Sequence of these; others
-  // complain.
+  using Step = std::function<void(std::vector<std::string>&)>;
+  // null (tokens joined by spaces), ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, WordPiece, BPEDecoder,
+  // Sequence of these; others complain.
   static Decoder from_json(const JsonView& view);
+  static Decoder byte_level();
+  void add_step(Step step) { steps_.push_back(std::move(step)); }
   std::string decode(std::vector<std::string> tokens) const;  // thread-safe; bytes that are no UTF-8 become U+FFFD
 
  private:
   void add(const JsonView& view);
   void add_strip(const JsonView& view);
-  std::vector<std::function<void(std::vector<std::string>&)>> steps_;
+  std::vector<Step> steps_;
   std::string joint_;
 };
 

@@ -1,6 +1,7 @@
 #include "trainer/tokenizer/json_view.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 namespace ftl {
 namespace {
@@ -31,19 +32,25 @@ bool json_nests_deeper_than(std::string_view text, int limit) {
   return false;
 }
 
-Result<nlohmann::json> parse_json(std::string_view text, FaultKind kind, const std::string& where) {
+std::optional<Failure> refuse_deep_json(std::string_view text, FaultKind kind, const std::string& where) {
   constexpr int depth_limit = 64;
-  if (json_nests_deeper_than(text, depth_limit)) {
-    return Failure{kind, "the JSON nests deeper than " + std::to_string(depth_limit) + " levels", where, ""};
-  }
+  if (!json_nests_deeper_than(text, depth_limit)) return std::nullopt;
+  return Failure{kind, "the JSON nests deeper than " + std::to_string(depth_limit) + " levels", where, ""};
+}
+
+Failure invalid_json(std::string parser_says, FaultKind kind, const std::string& where) {
+  // The library's text may quote raw bytes of the file; keep it printable.
+  std::replace_if(
+      parser_says.begin(), parser_says.end(), [](unsigned char c) { return c < 0x20 || c > 0x7E; }, '?');
+  return Failure{kind, "not valid JSON: " + parser_says.substr(0, 300), where, ""};
+}
+
+Result<nlohmann::json> parse_json(std::string_view text, FaultKind kind, const std::string& where) {
+  if (auto refused = refuse_deep_json(text, kind, where)) return *refused;
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    // The library's text may quote raw bytes of the file; keep it printable.
-    std::string message = error.what();
-    std::replace_if(
-        message.begin(), message.end(), [](unsigned char c) { return c < 0x20 || c > 0x7E; }, '?');
-    return Failure{kind, "not valid JSON: " + message.substr(0, 300), where, ""};
+    return invalid_json(error.what(), kind, where);
   }
 }
 
@@ -63,8 +70,10 @@ void JsonView::complain_unsupported(std::string_view component, std::string_view
   *complaint_ =
       Failure{FaultKind::tokenizer_invalid,
               std::string(component) + " type " + std::string(type.substr(0, 80)) + " is not supported in this version",
-              place_, "use a model with a byte-level BPE tokenizer.json"};
+              place_, ""};
 }
+
+bool JsonView::is_null() const { return value_->is_null(); }
 
 bool JsonView::has(std::string_view key) const {
   if (!value_->is_object()) return false;

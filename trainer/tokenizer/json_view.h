@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +17,9 @@ namespace ftl {
 bool json_nests_deeper_than(std::string_view text, int limit);
 // `where` names the file; the kind is the caller's (tokenizer_invalid, dataset_unreadable).
 Result<nlohmann::json> parse_json(std::string_view text, FaultKind kind, const std::string& where);
+// The two failures of parse_json, for others who parse.
+std::optional<Failure> refuse_deep_json(std::string_view text, FaultKind kind, const std::string& where);
+Failure invalid_json(std::string parser_says, FaultKind kind, const std::string& where);
 
 std::string in_quotes(std::string_view text);  // the first 80 bytes
 
@@ -27,7 +30,8 @@ class JsonView {
   JsonView(const nlohmann::json& value, std::string place, std::optional<Failure>& complaint)
       : value_(&value), place_(std::move(place)), complaint_(&complaint) {}
 
-  const nlohmann::json& raw() const { return *value_; }
+  const nlohmann::json& raw() const { return *value_; }  // to read it, include <nlohmann/json.hpp>
+  bool is_null() const;
   const std::string& place() const { return place_; }
   bool failed() const { return complaint_->has_value(); }
   std::optional<Failure>& complaint() const { return *complaint_; }

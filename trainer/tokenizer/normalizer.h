@@ -3,22 +3,35 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "trainer/tokenizer/json_view.h"
 
 namespace ftl {
 
+// A text on its way, and working memory of the steps.
+struct NormalizedText {
+  std::string text, spare;
+  bool at_text_start = false;  // it begins with the first byte of what the user gave
+};
+
 class Normalizer {
  public:
-  // null, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, ByteLevel, Sequence of these; others
-  // complain.
+  using Step = std::function<void(NormalizedText&)>;
+  // null, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace, Precompiled, Nmt, BertNormalizer,
+  // ByteLevel, Sequence of these; others complain.
   static Normalizer from_json(const JsonView& view);
-  std::string apply(std::string text) const;  // well-formed UTF-8 in and out; thread-safe
+  void add_step(Step step) { steps_.push_back(std::move(step)); }
+
+  // Well-formed UTF-8 in and out; thread-safe. The result is `text` itself or lies in the room.
+  std::string_view apply(std::string_view text, bool at_text_start, NormalizedText& room) const;
+  std::string apply(std::string_view text) const;
 
  private:
   void add(const JsonView& view);
-  std::vector<std::function<std::string(std::string)>> steps_;
+  void add_bert(const JsonView& view);
+  std::vector<Step> steps_;
 };
 
 }  // namespace ftl

@@ -3,6 +3,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "trainer/tokenizer/utf8.h"
+
 namespace ftl {
 namespace {
 
@@ -89,6 +91,13 @@ class Rewriter {
     out_ += '[';
     ++at_;
     if (at_ < in_.size() && in_[at_] == '^') out_ += in_[at_++];
+    if (const char* problem = class_members(0)) return problem;
+    out_ += ']';
+    return nullptr;
+  }
+
+  // Up to the bracket that closes the class. A class inside a class is its members, unless it is negated.
+  const char* class_members(int depth) {
     for (bool first = true; at_ < in_.size(); first = false) {
       const char c = in_[at_];
       if (c == '\\') {
@@ -97,15 +106,21 @@ class Rewriter {
       }
       if (c == '[') {
         const std::size_t close = in_.find(":]", at_);
-        if (in_.substr(at_, 2) != "[:" || close == std::string_view::npos) return "a class inside a class";
+        if (in_.substr(at_, 2) != "[:" || close == std::string_view::npos) {
+          if (depth == 8 || in_.substr(at_, 2) == "[^" || in_.substr(at_, 2) == "[]")
+            return "such a class inside a class";
+          ++at_;
+          if (const char* problem = class_members(depth + 1)) return problem;
+          continue;
+        }
         out_ += in_.substr(at_, close + 2 - at_);
         at_ = close + 2;
         continue;
       }
       if (in_.substr(at_, 2) == "&&") return "an intersection of classes";
-      out_ += c;
       ++at_;
       if (c == ']' && !first) return nullptr;
+      out_ += c;
     }
     return "an unclosed class";
   }
@@ -173,6 +188,12 @@ Pattern Pattern::literal(std::string text) {
 }
 
 Result<Pattern> Pattern::regex(std::string_view oniguruma) {
+  Pattern pattern;
+  pattern.known_ = matcher_of(oniguruma);
+  return pattern.known_ ? Result<Pattern>(std::move(pattern)) : compiled(oniguruma);
+}
+
+Result<Pattern> Pattern::compiled(std::string_view oniguruma) {
   Result<std::string> rewritten = to_pcre2(oniguruma);
   if (!rewritten) return rewritten.error();
   int error = 0;
@@ -210,6 +231,14 @@ std::shared_ptr<const Pattern> Pattern::from_json(const JsonView& view) {
 }
 
 void Pattern::find_all(std::string_view text, std::vector<Span>& matches) const {
+  if (known_) {
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = known_(text, at);
+      if (end > at) matches.push_back({at, end});
+      at = end > at ? end : at + first_code_point(text.substr(at)).length;
+    }
+    return;
+  }
   if (!code_) {
     for (std::size_t at = 0; (at = text.find(literal_, at)) != std::string_view::npos; at += literal_.size()) {
       matches.push_back({at, at + literal_.size()});
@@ -233,18 +262,26 @@ void Pattern::find_all(std::string_view text, std::vector<Span>& matches) const 
   }
 }
 
-std::string Pattern::replace_all(std::string_view text, std::string_view with) const {
-  std::vector<Span> matches;
-  find_all(text, matches);
-  std::string out;
+void Pattern::replace_all(std::string& text, std::string_view with, std::string& spare) const {
+  const std::string_view whole = text;
   std::size_t copied = 0;
-  for (const Span& match : matches) {
-    out += text.substr(copied, match.begin - copied);
-    out += with;
-    copied = match.end;
+  spare.clear();
+  const auto replace = [&](std::size_t begin, std::size_t end) {
+    spare.append(whole, copied, begin - copied);
+    spare += with;
+    copied = end;
+  };
+  if (!known_ && !code_) {
+    for (std::size_t at = 0; (at = whole.find(literal_, at)) != std::string_view::npos; at = copied)
+      replace(at, at + literal_.size());
+  } else {
+    std::vector<Span> matches;
+    find_all(whole, matches);
+    for (const Span& match : matches) replace(match.begin, match.end);
   }
-  out += text.substr(copied);
-  return out;
+  if (copied == 0) return;
+  spare.append(whole, copied);
+  text.swap(spare);
 }
 
 }  // namespace ftl

@@ -5,7 +5,7 @@
 namespace ftl {
 namespace {
 
-std::int32_t known_id(const JsonView& view, const TokenTable& tokens) {
+std::int32_t known_id(const JsonView& view, const TokenNames& tokens) {
   const std::int32_t id = view.token_id();
   if (!view.failed() && !tokens.has(id))
     view.complain(std::string("token id ") + std::to_string(id) + " is not in the vocabulary");
@@ -13,7 +13,7 @@ std::int32_t known_id(const JsonView& view, const TokenTable& tokens) {
 }
 
 // ["[SEP]", 102]
-std::int32_t id_of_pair(const JsonView& view, const TokenTable& tokens) {
+std::int32_t id_of_pair(const JsonView& view, const TokenNames& tokens) {
   const std::vector<JsonView> pair = view.elements();
   if (pair.size() == 2) return known_id(pair[1], tokens);
   view.complain("expected [token, id]");
@@ -22,13 +22,13 @@ std::int32_t id_of_pair(const JsonView& view, const TokenTable& tokens) {
 
 }  // namespace
 
-PostProcessor PostProcessor::from_json(const JsonView& view, const TokenTable& tokens) {
+PostProcessor PostProcessor::from_json(const JsonView& view, const TokenNames& tokens) {
   PostProcessor processor;
-  if (!view.raw().is_null()) processor.add(view, tokens);
+  if (!view.is_null()) processor.add(view, tokens);
   return processor;
 }
 
-void PostProcessor::add(const JsonView& view, const TokenTable& tokens) {
+void PostProcessor::add(const JsonView& view, const TokenNames& tokens) {
   const std::string type = view.text("type");
   if (view.failed()) return;
   if (type == "Sequence") {
@@ -44,7 +44,7 @@ void PostProcessor::add(const JsonView& view, const TokenTable& tokens) {
 }
 
 // Later processors of a sequence go around what earlier ones have added.
-void PostProcessor::add_template(const JsonView& view, const TokenTable& tokens) {
+void PostProcessor::add_template(const JsonView& view, const TokenNames& tokens) {
   std::vector<std::int32_t> left, right;
   bool seen_text = false;
   for (const JsonView& element : view.at("single").elements()) {

@@ -8,17 +8,17 @@
 
 namespace ftl {
 
-class TokenTable;
+class TokenNames;
 
 struct PostProcessor {
   std::vector<std::int32_t> before, after;
   // null, ByteLevel (ids unchanged), TemplateProcessing, BertProcessing, RobertaProcessing, Sequence of these; others
   // complain.
-  static PostProcessor from_json(const JsonView& view, const TokenTable& tokens);
+  static PostProcessor from_json(const JsonView& view, const TokenNames& tokens);
 
  private:
-  void add(const JsonView& view, const TokenTable& tokens);
-  void add_template(const JsonView& view, const TokenTable& tokens);
+  void add(const JsonView& view, const TokenNames& tokens);
+  void add_template(const JsonView& view, const TokenNames& tokens);
 };
 
 }  // namespace ftl

@@ -1,6 +1,7 @@
 #include "trainer/tokenizer/pre_tokenizer.h"
 
 #include <algorithm>
+#include <cassert>
 #include <map>
 
 #include "trainer/tokenizer/utf8.h"
@@ -8,8 +9,7 @@
 namespace ftl {
 namespace {
 
-constexpr std::string_view gpt2_expression =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+constexpr std::string_view punctuation = "[!-/:-@\\[-`{-~\\p{P}]";
 
 const std::map<std::string, SplitBehavior, std::less<>> behaviors = {
     {"Isolated", SplitBehavior::isolated},
@@ -19,13 +19,9 @@ const std::map<std::string, SplitBehavior, std::less<>> behaviors = {
     {"MergedWithNext", SplitBehavior::merged_with_next},
 };
 
-struct Part {
-  Span span;
-  bool match;
-};
+using Part = Pieces::Part;
 
-void merge_with_previous(std::vector<Part>& parts) {
-  std::vector<Part> out;
+void merge_with_previous(const std::vector<Part>& parts, std::vector<Part>& out) {
   bool previous = false;
   for (const Part& part : parts) {
     if (part.match && !previous && !out.empty()) {
@@ -35,11 +31,9 @@ void merge_with_previous(std::vector<Part>& parts) {
     }
     previous = part.match;
   }
-  parts.swap(out);
 }
 
-void merge_with_next(std::vector<Part>& parts) {
-  std::vector<Part> out;
+void merge_with_next(const std::vector<Part>& parts, std::vector<Part>& out) {
   bool previous = false;
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
     if (part->match && !previous && !out.empty()) {
@@ -50,62 +44,77 @@ void merge_with_next(std::vector<Part>& parts) {
     previous = part->match;
   }
   std::reverse(out.begin(), out.end());
-  parts.swap(out);
 }
 
-void arrange(std::vector<Part>& parts, SplitBehavior behavior) {
+void join_equal(const std::vector<Part>& parts, std::vector<Part>& out) {
+  for (const Part& part : parts) {
+    if (!out.empty() && out.back().match == part.match) {
+      out.back().span.end = part.span.end;
+    } else {
+      out.push_back(part);
+    }
+  }
+}
+
+// Gaps and matches of one piece, put together as the behaviour says.
+void arrange(Pieces& pieces, SplitBehavior behavior) {
+  std::vector<Part>& parts = pieces.parts;
+  pieces.arranged.clear();
   switch (behavior) {
     case SplitBehavior::isolated: return;
     case SplitBehavior::removed: std::erase_if(parts, [](const Part& part) { return part.match; }); return;
-    case SplitBehavior::contiguous: {
-      std::vector<Part> out;
-      for (const Part& part : parts) {
-        if (!out.empty() && out.back().match == part.match) {
-          out.back().span.end = part.span.end;
-        } else {
-          out.push_back(part);
-        }
-      }
-      parts.swap(out);
-      return;
-    }
-    case SplitBehavior::merged_with_previous: return merge_with_previous(parts);
-    case SplitBehavior::merged_with_next: return merge_with_next(parts);
+    case SplitBehavior::contiguous: join_equal(parts, pieces.arranged); break;
+    case SplitBehavior::merged_with_previous: merge_with_previous(parts, pieces.arranged); break;
+    case SplitBehavior::merged_with_next: merge_with_next(parts, pieces.arranged); break;
   }
+  parts.swap(pieces.arranged);
+}
+
+// The usual case: gaps and matches both are pieces.
+void isolate(Pieces& pieces, const Span& piece) {
+  std::size_t done = piece.begin;
+  for (const Span& match : pieces.matches) {
+    if (piece.begin + match.begin > done) pieces.refined.push_back({done, piece.begin + match.begin});
+    done = piece.begin + match.end;
+    pieces.refined.push_back({piece.begin + match.begin, done});
+  }
+  if (done < piece.end) pieces.refined.push_back({done, piece.end});
 }
 
 void split(Pieces& pieces, const Pattern& pattern, SplitBehavior behavior, bool invert) {
-  std::vector<Span> out, matches;
-  std::vector<Part> parts;
-  out.reserve(pieces.spans.size());
+  pieces.refined.clear();
   for (const Span& piece : pieces.spans) {
-    matches.clear();
-    parts.clear();
-    pattern.find_all(std::string_view(pieces.text).substr(piece.begin, piece.end - piece.begin), matches);
-    std::size_t done = piece.begin;
-    for (const Span& match : matches) {
-      if (piece.begin + match.begin > done) parts.push_back({{done, piece.begin + match.begin}, invert});
-      done = piece.begin + match.end;
-      parts.push_back({{piece.begin + match.begin, done}, !invert});
+    pieces.matches.clear();
+    pattern.find_all(pieces.text.substr(piece.begin, piece.end - piece.begin), pieces.matches);
+    if (behavior == SplitBehavior::isolated) {
+      isolate(pieces, piece);
+      continue;
     }
-    if (done < piece.end) parts.push_back({{done, piece.end}, invert});
-    arrange(parts, behavior);
-    for (const Part& part : parts) out.push_back(part.span);
+    pieces.parts.clear();
+    std::size_t done = piece.begin;
+    for (const Span& match : pieces.matches) {
+      if (piece.begin + match.begin > done) pieces.parts.push_back({{done, piece.begin + match.begin}, invert});
+      done = piece.begin + match.end;
+      pieces.parts.push_back({{piece.begin + match.begin, done}, !invert});
+    }
+    if (done < piece.end) pieces.parts.push_back({{done, piece.end}, invert});
+    arrange(pieces, behavior);
+    for (const Part& part : pieces.parts) pieces.refined.push_back(part.span);
   }
-  pieces.spans.swap(out);
+  pieces.spans.swap(pieces.refined);
 }
 
-// Replaces the text of each piece: Rewrite(view of the piece, is it the first) -> string.
+// Replaces the text of each piece: Rewrite(view of the piece, is it the first, where to append the new text).
 template <class Rewrite>
 void rewrite(Pieces& pieces, Rewrite rewrite_piece) {
-  std::string text;
-  text.reserve(pieces.text.size() + pieces.text.size() / 4);
+  pieces.rewritten.clear();
   for (Span& piece : pieces.spans) {
-    const std::size_t begin = text.size();
-    text += rewrite_piece(std::string_view(pieces.text).substr(piece.begin, piece.end - piece.begin), piece.begin == 0);
-    piece = {begin, text.size()};
+    const std::size_t begin = pieces.rewritten.size();
+    rewrite_piece(pieces.text.substr(piece.begin, piece.end - piece.begin), piece.begin == 0, pieces.rewritten);
+    piece = {begin, pieces.rewritten.size()};
   }
-  pieces.text.swap(text);
+  pieces.own.swap(pieces.rewritten);
+  pieces.text = pieces.own;
 }
 
 std::shared_ptr<const Pattern> known_expression(std::string_view expression) {
@@ -126,13 +135,14 @@ SplitBehavior read_behavior(const JsonView& view) {
 
 PreTokenizer PreTokenizer::from_json(const JsonView& view) {
   PreTokenizer pre_tokenizer;
-  if (!view.raw().is_null()) pre_tokenizer.add(view);
+  if (!view.is_null()) pre_tokenizer.add(view);
   return pre_tokenizer;
 }
 
 void PreTokenizer::add(const JsonView& view) {
   const std::string type = view.text("type");
   if (view.failed()) return;
+  ends_with_byte_alphabet_ = false;
   if (type == "Sequence") {
     for (const JsonView& element : view.at("pretokenizers").elements()) add(element);
   } else if (type == "ByteLevel") {
@@ -150,7 +160,10 @@ void PreTokenizer::add(const JsonView& view) {
     add_split(known_expression("\\p{N}"), single ? SplitBehavior::isolated : SplitBehavior::contiguous, false);
   } else if (type == "Punctuation") {
     const SplitBehavior behavior = view.has("behavior") ? read_behavior(view) : SplitBehavior::isolated;
-    add_split(known_expression("[!-/:-@\\[-`{-~\\p{P}]"), behavior, false);
+    add_split(known_expression(punctuation), behavior, false);
+  } else if (type == "BertPreTokenizer") {
+    add_split(known_expression("\\s"), SplitBehavior::removed, false);
+    add_split(known_expression(punctuation), SplitBehavior::isolated, false);
   } else if (type == "WhitespaceSplit") {
     add_split(known_expression("\\s"), SplitBehavior::removed, false);
   } else if (type == "Whitespace") {
@@ -170,15 +183,23 @@ void PreTokenizer::add_split(std::shared_ptr<const Pattern> pattern, SplitBehavi
 void PreTokenizer::add_byte_level(const JsonView& view) {
   if (view.flag("add_prefix_space", true)) {
     steps_.emplace_back([](Pieces& pieces) {
-      rewrite(pieces, [](std::string_view piece, bool) {
-        std::string text(piece.starts_with(' ') ? 0 : 1, ' ');
-        return text += piece;
+      rewrite(pieces, [](std::string_view piece, bool, std::string& out) {
+        if (!piece.starts_with(' ')) out += ' ';
+        out += piece;
       });
     });
   }
   if (view.flag("use_regex", true)) add_split(known_expression(gpt2_expression), SplitBehavior::isolated, false);
-  steps_.emplace_back(
-      [](Pieces& pieces) { rewrite(pieces, [](std::string_view piece, bool) { return to_byte_alphabet(piece); }); });
+  steps_.emplace_back([](Pieces& pieces) {
+    rewrite(pieces, [](std::string_view piece, bool, std::string& out) { out += to_byte_alphabet(piece); });
+  });
+  ends_with_byte_alphabet_ = true;
+}
+
+void PreTokenizer::spare_byte_alphabet() {
+  assert(ends_with_byte_alphabet_);
+  steps_.pop_back();
+  ends_with_byte_alphabet_ = false;
 }
 
 void PreTokenizer::add_metaspace(const JsonView& view) {
@@ -188,12 +209,15 @@ void PreTokenizer::add_metaspace(const JsonView& view) {
   if (scheme != "always" && scheme != "first" && scheme != "never") {
     return view.complain(std::string("prepend_scheme ") + in_quotes(scheme) + " is not known");
   }
-  const auto space = std::make_shared<const Pattern>(Pattern::literal(" "));
-  steps_.emplace_back([mark, scheme, space](Pieces& pieces) {
-    rewrite(pieces, [&](std::string_view piece, bool first) {
-      std::string text = space->replace_all(piece, mark);
+  steps_.emplace_back([mark, scheme](Pieces& pieces) {
+    rewrite(pieces, [&](std::string_view piece, bool first, std::string& out) {
       const bool wanted = scheme == "always" || (scheme == "first" && first && pieces.at_text_start);
-      return wanted && !text.starts_with(mark) ? mark + text : text;
+      if (wanted && !piece.starts_with(' ') && !piece.starts_with(mark)) out += mark;
+      for (std::size_t space; (space = piece.find(' ')) != std::string_view::npos; piece.remove_prefix(space + 1)) {
+        out += piece.substr(0, space);
+        out += mark;
+      }
+      out += piece;
     });
   });
   if (view.flag("split", true)) {

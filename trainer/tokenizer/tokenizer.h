@@ -1,6 +1,6 @@
-// Text to token ids and back, from a Hugging Face tokenizer.json whose model is BPE (byte-level, or SentencePiece style
-// with byte fallback). A component that is not understood is refused by name, never passed over; "truncation" and
-// "padding" are settings of a call elsewhere and not read.
+// Text to token ids and back, from a Hugging Face tokenizer.json (BPE or Unigram), a SentencePiece model or a tiktoken
+// file. A component that is not understood is refused by name, never passed over; "truncation" and "padding" are
+// settings of a call elsewhere and not read.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ namespace ftl {
 
 class Tokenizer {
  public:
-  // `path`: a directory with tokenizer.json (and tokenizer_config.json, generation_config.json when present) or the
-  // file itself. Kinds: file_not_found, tokenizer_invalid (where: the file and the place in it). tokenizer.json has at
-  // most 200 MB.
+  // `path`: a directory with tokenizer.json, else tokenizer.model (SentencePiece, or Llama 3's tiktoken file), else
+  // qwen.tiktoken (and tokenizer_config.json, generation_config.json when present), or the file itself. Kinds:
+  // file_not_found, tokenizer_invalid (where: the file and the place in it). The file has at most 200 MB.
   static Result<Tokenizer> load(Files& files, const std::string& path);
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -40,7 +40,7 @@ class Tokenizer {
   // What encode_with_special puts before and after the ids of a text; both are usually empty or one token.
   std::span<const std::int32_t> special_prefix() const;
   std::span<const std::int32_t> special_suffix() const;
-  const std::string& content_hash() const;  // xxh3-128 of tokenizer.json, 32 hex digits
+  const std::string& content_hash() const;  // xxh3-128 of all that shapes ids, 32 hex digits
 
  private:
   struct Impl;

@@ -1,5 +1,7 @@
 #include "trainer/tokenizer/utf8.h"
 
+#include <cstring>
+
 namespace ftl {
 namespace {
 
@@ -48,8 +50,18 @@ const ByteAlphabet& byte_alphabet() {
 
 }  // namespace
 
+std::size_t ascii_prefix(std::string_view text) {
+  std::size_t at = 0;
+  for (std::uint64_t eight; at + sizeof eight <= text.size(); at += sizeof eight) {
+    std::memcpy(&eight, text.data() + at, sizeof eight);
+    if (eight & 0x8080808080808080u) break;
+  }
+  while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
+  return at;
+}
+
 bool is_valid_utf8(std::string_view text) {
-  while (!text.empty()) {
+  for (text.remove_prefix(ascii_prefix(text)); !text.empty(); text.remove_prefix(ascii_prefix(text))) {
     const Scan scan = scan_one(text);
     if (!scan.valid) return false;
     text.remove_prefix(scan.length);
@@ -114,7 +126,7 @@ std::string to_byte_alphabet(std::string_view bytes) {
   return out;
 }
 
-void append_from_byte_alphabet(std::string& bytes, std::string_view token) {
+bool append_from_byte_alphabet(std::string& bytes, std::string_view token) {
   const std::size_t before = bytes.size();
   for (std::string_view rest = token; !rest.empty();) {
     const CodePoint point = first_code_point(rest);
@@ -122,11 +134,12 @@ void append_from_byte_alphabet(std::string& bytes, std::string_view token) {
     if (byte < 0) {
       bytes.resize(before);
       bytes += token;
-      return;
+      return false;
     }
     bytes += static_cast<char>(static_cast<unsigned char>(byte));
     rest.remove_prefix(point.length);
   }
+  return true;
 }
 
 }  // namespace ftl

@@ -9,6 +9,7 @@
 
 namespace ftl {
 
+std::size_t ascii_prefix(std::string_view text);  // bytes before the first that is not ASCII
 bool is_valid_utf8(std::string_view text);
 // Every maximal ill-formed part becomes one U+FFFD (the Unicode standard's recommended practice; Rust's
 // from_utf8_lossy).
@@ -26,7 +27,7 @@ bool is_white_space(char32_t value);  // Unicode White_Space
 
 // The byte alphabet of GPT-2: each byte is written as a printable character below U+0144.
 std::string to_byte_alphabet(std::string_view bytes);
-// Bytes of a token; a token with any character outside the alphabet stands for its own bytes.
-void append_from_byte_alphabet(std::string& bytes, std::string_view token);
+// Bytes of a token; false when it has a character outside the alphabet, then it stands for its own bytes.
+bool append_from_byte_alphabet(std::string& bytes, std::string_view token);
 
 }  // namespace ftl
