@@ -27,7 +27,9 @@ struct ReadConfig {
 struct ConfigErrors {
   std::vector<Failure> failures;
 };
-// Failure: the first one; `all` (may be null) receives every one.
+// The text of a configuration file; at most one byte more than the largest that is accepted. file_not_found.
+Result<std::string> config_text_of(const std::string& path);
+// A Failure: the first one; `all` (may be null) receives every one.
 Result<ReadConfig> read_config(const ConfigSource& source, std::vector<Failure>* all = nullptr);
 
 // The resolved configuration, every key, stable order. from_json(to_json(c)) == c; used in run.json and by ranks.
@@ -47,7 +49,7 @@ std::vector<std::string> identity_differences(const RunConfig& was, const RunCon
 // Every key whose value differs, same form (for "what changed since").
 std::vector<std::string> differences(const RunConfig& was, const RunConfig& is);
 
-// configs/README.md: the reference of all keys, in Markdown, derived from the schema.
+// docs/config.md: the reference of all keys, in Markdown, derived from the schema and from foreign_keys.def.
 std::string config_reference();
 
 }  // namespace ftl

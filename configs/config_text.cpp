@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include <fmt/format.h>
@@ -72,38 +71,9 @@ std::vector<std::string> changed(const RunConfig& was, const RunConfig& is, bool
   return lines;
 }
 
-std::string limits_of(double least, double most, bool above_least, std::string_view word) {
-  std::string text(word);
-  const auto add = [&](std::string more) { text += (text.empty() ? "" : ", ") + more; };
-  if (std::isfinite(least)) add(fmt::format("{} {}", above_least ? ">" : ">=", least));
-  if (std::isfinite(most) && most < 1e6) add(fmt::format("<= {}", most));
-  return text;
-}
-
-std::string_view class_name(KeyClass behaviour) {
-  switch (behaviour) {
-    case KeyClass::free: return "free";
-    case KeyClass::resume_safe: return "resume-safe";
-    case KeyClass::identity: return "identity";
-  }
-  return "?";
-}
-
-std::string rows(const std::vector<Key>& keys, Owner defaults) {
-  std::string text = "| key | default | values | class | meaning | also read |\n|---|---|---|---|---|---|\n";
-  for (const Key& key : keys) {
-    std::string allowed = key.only_default ? "only the default in this version"
-                                           : limits_of(key.least, key.most, key.above_least, key.word_for_zero);
-    for (const Choice& choice : key.choices) {
-      if (!choice.later) allowed += (allowed.empty() ? "" : ", ") + std::string(choice.text);
-    }
-    text += fmt::format("| {} | `{}` | {} | {} | {} | {} |\n", key.name, dumped(json_of(key.place(defaults))), allowed,
-                        class_name(key.behaviour), key.description, fmt::join(key.aliases, ", "));
-  }
-  return text;
-}
-
 }  // namespace
+
+std::string yaml_of(const Place& place) { return yaml_of(json_of(place)); }
 
 std::string to_json(const RunConfig& config) {
   json root = json::object();
@@ -154,25 +124,5 @@ std::vector<std::string> identity_differences(const RunConfig& was, const RunCon
   return changed(was, is, true);
 }
 std::vector<std::string> differences(const RunConfig& was, const RunConfig& is) { return changed(was, is, false); }
-
-std::string config_reference() {
-  RunConfig run;
-  DatasetConfig dataset;
-  return "# Configurations\n\n"
-         "`ftlaunch --config FILE` reads YAML with the keys below; `--set key.sub=value` overrides one. Relative paths "
-         "are against the\n"
-         "working directory. An unknown key is an error that names the nearest one. `lora-tiny.yaml` is the first "
-         "run.\n\n"
-         "A key's class says what its change does to a started run: *free* nothing, *resume-safe* the run goes on with "
-         "the same bits,\n"
-         "*identity* it is another run (another `output_dir`, or `--resume never`).\n\n"
-         "This page is made from the schema: `build/release/bin/config_reference > configs/README.md`.\n\n"
-         "## Keys\n\n" +
-         rows(config_keys(), &run) +
-         "\n`gradient_accumulation_steps` is read too: without `global_batch_size` the global batch is derived from "
-         "it, and said.\n\n"
-         "## Keys of a data set\n\n" +
-         rows(dataset_keys(), &dataset);
-}
 
 }  // namespace ftl

@@ -214,11 +214,13 @@ ConfigNode from_json_value(const nlohmann::ordered_json& value, const std::strin
 }  // namespace
 
 std::string shown(const std::string& text) {
-  std::string line = text.substr(0, 60);
+  std::size_t length = std::min<std::size_t>(text.size(), 60);
+  while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xc0) == 0x80) --length;
+  std::string line = text.substr(0, length);
   for (char& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   }
-  return "'" + line + (text.size() > 60 ? "...'" : "'");
+  return "'" + line + (length < text.size() ? "...'" : "'");
 }
 
 std::string shown(const ConfigNode& node) {

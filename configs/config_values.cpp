@@ -1,5 +1,7 @@
 #include "configs/config_values.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -9,16 +11,31 @@
 namespace ftl {
 namespace {
 
+// "q_proj,v_proj" is a list; a comma in anything but plain names belongs to a regular expression.
+std::vector<std::string> names_between_commas(const std::string& text) {
+  const bool plain = std::ranges::all_of(text, [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == ',' || c == ' ';
+  });
+  if (!plain || text.find(',') == std::string::npos) return {text};
+  std::vector<std::string> names(1);
+  for (const char c : text) {
+    if (c == ',')
+      names.emplace_back();
+    else if (c != ' ')
+      names.back() += c;
+  }
+  return names;
+}
+
 class Assignment {
  public:
   Assignment(const Demand& demand, const ConfigNode& node) : demand_(demand), node_(node) {}
 
   std::optional<Failure> operator()(bool* into) const {
-    if (is_plain() && (node_.text == "true" || node_.text == "false")) {
-      *into = node_.text == "true";
-      return std::nullopt;
-    }
-    return wrong("true or false is wanted");
+    const std::optional<bool> value = truth_of(node_);
+    if (!value) return wrong("true or false is wanted");
+    *into = *value;
+    return std::nullopt;
   }
   std::optional<Failure> operator()(int* into) const { return integer(into); }
   std::optional<Failure> operator()(std::int64_t* into) const { return integer(into); }
@@ -48,7 +65,7 @@ class Assignment {
   std::optional<Failure> operator()(std::vector<std::string>* into) const {
     std::vector<std::string> names;
     if (node_.shape == ConfigNode::Shape::scalar)
-      names.push_back(node_.text == "all-linear" ? "all" : node_.text);
+      names = node_.text == "all-linear" ? std::vector<std::string>{"all"} : names_between_commas(node_.text);
     else if (node_.shape != ConfigNode::Shape::list)
       return wrong("a text or a list of texts is wanted");
     for (const ConfigNode& child : node_.children) {
@@ -138,6 +155,31 @@ class Assignment {
 
 std::optional<Failure> assign(const Demand& demand, Place place, const ConfigNode& node) {
   return std::visit(Assignment(demand, node), place);
+}
+
+std::optional<bool> truth_of(const ConfigNode& node) {
+  if (node.shape != ConfigNode::Shape::scalar || node.quoted) return std::nullopt;
+  if (node.text == "true" || node.text == "True" || node.text == "TRUE") return true;
+  if (node.text == "false" || node.text == "False" || node.text == "FALSE") return false;
+  return std::nullopt;
+}
+
+std::optional<Failure> assign_key(const Key& key, const std::string& name, RunConfig& config, const ConfigNode& node) {
+  const Place place = key.place(&config);
+  if (key.name == "resume_from_checkpoint") {
+    if (const std::optional<bool> wanted = truth_of(node)) {
+      config.resume = std::string(*wanted ? "auto" : "never");
+      return std::nullopt;
+    }
+  }
+  if (std::optional<Failure> failure = assign(demand_of(key), place, node)) return failure;
+  RunConfig defaults;
+  const auto same = [usual = key.place(&defaults)](auto* value) {
+    return *value == **std::get_if<decltype(value)>(&usual);
+  };
+  if (!key.only_default || std::visit(same, place)) return std::nullopt;
+  return Failure{FaultKind::not_in_this_version, fmt::format("{}: {} is not in this version", key.name, shown(node)),
+                 node.where, fmt::format("remove {}", name)};
 }
 
 std::string_view name_of(DatasetType type) {

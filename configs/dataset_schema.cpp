@@ -46,48 +46,6 @@ const std::vector<Key>& dataset_keys() {
   return keys;
 }
 
-const std::vector<std::string_view>& later_keys() {
-  static const std::vector<std::string_view> names = {"template",
-                                                      "chat_template",
-                                                      "lora_exclude",
-                                                      "exclude_modules",
-                                                      "modules_to_save",
-                                                      "lora_modules_to_save",
-                                                      "rank_pattern",
-                                                      "alpha_pattern",
-                                                      "layers_to_transform",
-                                                      "use_dora",
-                                                      "init_lora_weights",
-                                                      "loraplus_lr_ratio",
-                                                      "adapter_name_or_path",
-                                                      "lora_model_dir",
-                                                      "quantization_bit",
-                                                      "load_in_4bit",
-                                                      "load_in_8bit",
-                                                      "mask_history",
-                                                      "streaming",
-                                                      "min_lr_ratio",
-                                                      "cosine_min_lr_ratio",
-                                                      "neftune_noise_alpha",
-                                                      "label_smoothing_factor",
-                                                      "bf16",
-                                                      "fp16",
-                                                      "tf32",
-                                                      "flash_attn",
-                                                      "attn_implementation",
-                                                      "deepspeed",
-                                                      "fsdp",
-                                                      "eval_strategy",
-                                                      "load_best_model_at_end",
-                                                      "metric_for_best_model",
-                                                      "early_stopping_patience",
-                                                      "report_to",
-                                                      "export",
-                                                      "saves_per_epoch",
-                                                      "evals_per_epoch"};
-  return names;
-}
-
 #undef IN
 
 }  // namespace ftl

@@ -1,5 +1,6 @@
 // The one table of configuration keys. Reader, JSON, YAML, differences, identity, --set, spelling help and the
-// reference in configs/README.md are all derived from it, so a key exists everywhere or nowhere.
+// reference in docs/config.md are all derived from it, so a key exists everywhere or nowhere. What other tools call
+// them stands in foreign_keys.def.
 #pragma once
 
 #include <cstdint>
@@ -37,14 +38,12 @@ struct Key {
   bool above_least = false;             // the least value itself is not allowed
   std::string_view word_for_zero = {};  // "auto": accepted for 0
   std::vector<Choice> choices = {};
-  std::vector<std::string_view> aliases = {};
   bool only_default = false;  // any other value is not in this version
 };
 
 const std::vector<Key>& config_keys();
+const Key* config_key(std::string_view name);  // null: there is none
 const std::vector<Key>& dataset_keys();
-// Settings of other tools, or of the design, that this version has not.
-const std::vector<std::string_view>& later_keys();
 
 // The candidate nearest to `name` by edit distance; empty when none is near.
 std::string nearest_name(std::string_view name, const std::vector<std::string_view>& candidates);

@@ -41,7 +41,7 @@ constexpr Verb verb_table[] = {
     {"verify-resume", "prove that a resume gives the same bits", nullptr},
     {"chaos", "faults on a running job", nullptr},
     {"doctor", "this machine", nullptr},
-    {"import-config", "configurations of other tools", nullptr},
+    {"import-config", "a configuration of another tool, written anew", run_import_config},
 };
 
 void print_help() {
@@ -51,7 +51,7 @@ void print_help() {
       stdout);
   for (const Verb& verb : verb_table) {
     if (verb.run != nullptr)
-      std::printf("  %-10s %s\n", std::string(verb.name).c_str(), std::string(verb.summary).c_str());
+      std::printf("  %-13s %s\n", std::string(verb.name).c_str(), std::string(verb.summary).c_str());
   }
   std::fputs("\n`ftlaunch VERB -h` shows a verb's options.\n", stdout);
 }

@@ -11,17 +11,10 @@
 
 #include "configs/config_tree.h"
 #include "configs/schema.h"
+#include "tests/configs/config_text.h"
 
 namespace ftl {
 namespace {
-
-using testing::AllOf;
-using testing::Contains;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-
-const std::string smallest = "model_name_or_path: m\ndatasets: [{path: d.jsonl}]\n";
 
 class Directory {
  public:
@@ -40,17 +33,26 @@ class Directory {
   std::string path_;
 };
 
-Result<ReadConfig> read(const std::string& text, std::vector<std::string> overrides = {},
-                        std::vector<Failure>* all = nullptr) {
+}  // namespace
+
+Result<ReadConfig> read(const std::string& text, std::vector<std::string> overrides, std::vector<Failure>* all) {
   const Directory directory;
   return read_config({directory.file(text), std::move(overrides)}, all);
 }
 
-RunConfig good(const std::string& text, std::vector<std::string> overrides = {}) {
+RunConfig good(const std::string& text, std::vector<std::string> overrides) {
   Result<ReadConfig> got = read(text, std::move(overrides));
   EXPECT_TRUE(got) << (got ? "" : describe(got.error()));
   return got ? got->config : RunConfig{};
 }
+
+namespace {
+
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
 
 struct BadCase {
   const char* name;
@@ -341,10 +343,10 @@ TEST(ConfigYaml, ReadsBackAsTheSameConfiguration) {
 }
 
 TEST(ConfigReference, IsTheSchemaAndNothingElse) {
-  std::ifstream file(std::string(FTL_SOURCE_DIR) + "/configs/README.md");
+  std::ifstream file(std::string(FTL_SOURCE_DIR) + "/docs/config.md");
   std::stringstream text;
   text << file.rdbuf();
-  EXPECT_EQ(text.str(), config_reference()) << "run config_reference > configs/README.md";
+  EXPECT_EQ(text.str(), config_reference()) << "run config_reference > docs/config.md";
 }
 
 }  // namespace
