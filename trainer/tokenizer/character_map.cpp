@@ -19,6 +19,11 @@ std::uint32_t value_of(std::uint32_t unit) { return unit & 0x7FFFFFFFu; }
 std::uint32_t label_of(std::uint32_t unit) { return unit & 0x800000FFu; }
 std::uint32_t offset_of(std::uint32_t unit) { return unit >> 10 << (unit >> 6 & 8); }
 
+// Whether a character of well-formed UTF-8 begins, or the text ends, at byte `at`.
+bool is_boundary(std::string_view text, std::size_t at) {
+  return at >= text.size() || (static_cast<unsigned char>(text[at]) & 0xC0u) != 0x80u;
+}
+
 int value_of_base64(char c) {
   if (c >= 'A' && c <= 'Z') return c - 'A';
   if (c >= 'a' && c <= 'z') return c - 'a' + 26;
@@ -37,6 +42,7 @@ std::shared_ptr<const CharacterMap> CharacterMap::from_bytes(std::string_view by
   map->units_.reserve(array / 4);
   for (std::size_t at = 0; at < array; at += 4) map->units_.push_back(little_endian(bytes.substr(at, 4)));
   map->pool_ = bytes.substr(array);
+  if (!is_valid_utf8(map->pool_)) return nullptr;
   return map;
 }
 
@@ -56,12 +62,14 @@ void CharacterMap::walk(std::string_view text, Visit visit) const {
     if (at >= units_.size() || label_of(units_[at]) != byte) return;
     const std::uint32_t unit = units_[at];
     at ^= offset_of(unit);
-    if (has_value(unit) && at < units_.size() && !visit(i + 1, value_of(units_[at]))) return;
+    // A rule that ends inside a character would leave text that is no UTF-8 behind.
+    if (has_value(unit) && at < units_.size() && is_boundary(text, i + 1) && !visit(i + 1, value_of(units_[at])))
+      return;
   }
 }
 
 std::string_view CharacterMap::pooled(std::uint32_t offset) const {
-  if (offset >= pool_.size()) return {};
+  if (offset >= pool_.size() || !is_boundary(pool_, offset)) return {};
   const std::string_view rest = std::string_view(pool_).substr(offset);
   return rest.substr(0, rest.find('\0'));
 }
