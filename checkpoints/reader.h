@@ -1,5 +1,5 @@
 // Named tensors of a checkpoint, whatever its files look like. Seam: safetensors (single file or sharded with an index)
-// here, Meta .pth later, memory in tests.
+// here, Meta's .pth in meta_checkpoint.h, memory in tests.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +29,12 @@ class CheckpointReader {
   virtual ~CheckpointReader() = default;
   virtual const std::vector<TensorInfo>& tensors() const = 0;  // sorted by name
   const TensorInfo* find(const std::string& name) const;
-  // The stored bytes, valid as long as the reader (mapped, not copied). checkpoint_incomplete when there is no such
+  // The stored bytes, valid as long as the reader (mapped, or held by it). checkpoint_incomplete when there is no such
   // tensor, model_family_unsupported when its dtype is none of ours.
   virtual Result<std::span<const std::byte>> bytes(const std::string& name) const = 0;
+  // Bytes of tensors that the reader holds in memory itself, because they lie nowhere in a file as they are used: they
+  // are a rank's own, where mapped ones are shared by all ranks of a node.
+  virtual std::int64_t held_bytes() const { return 0; }
   // Converted to float32 (exact for f32, bf16, f16). `into` has element_count elements.
   Result<Done> read_f32(const std::string& name, std::span<float> into) const;
 };

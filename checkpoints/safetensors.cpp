@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "checkpoints/printable.h"
+
 namespace ftl {
 namespace {
 
@@ -30,13 +32,6 @@ constexpr std::array<FormatDType, 20> format_dtypes = {{
     {"F8_E8M0", 8, {}},      {"F6_E2M3", 6, {}},        {"F6_E3M2", 6, {}},      {"F4", 4, {}},
 }};
 
-// Text of a file in a message: one line, printable, not endless.
-std::string shown(std::string_view text) {
-  std::string out;
-  for (char c : text.substr(0, 100)) out += (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) ? '?' : c;
-  return text.size() > 100 ? out + "..." : out;
-}
-
 struct Entry {
   std::string name;
   std::string dtype;
@@ -55,7 +50,9 @@ class HeaderReader : public nlohmann::json_sax<json> {
 
   bool null() override { return unexpected("null"); }
   bool boolean(bool) override { return unexpected("a boolean"); }
-  bool number_float(number_float_t, const string_t& text) override { return unexpected("the number " + shown(text)); }
+  bool number_float(number_float_t, const string_t& text) override {
+    return unexpected("the number " + printable(text));
+  }
   bool binary(binary_t&) override { return unexpected("binary data"); }
   bool number_integer(number_integer_t value) override {
     return complain(fmt::format("{} has the negative number {}", where(), value));
@@ -72,7 +69,7 @@ class HeaderReader : public nlohmann::json_sax<json> {
   bool string(string_t& value) override {
     if (depth_ == 2 && in_metadata_) {
       if (!metadata.emplace(key_, value).second)
-        return complain(fmt::format("__metadata__ has the key \"{}\" twice", shown(key_)));
+        return complain(fmt::format("__metadata__ has the key \"{}\" twice", printable(key_)));
       return true;
     }
     if (depth_ != 2 || array_ != nullptr || key_ != "dtype") return unexpected("a text");
@@ -95,10 +92,10 @@ class HeaderReader : public nlohmann::json_sax<json> {
     if (depth_ != 2 || in_metadata_) return true;
     const Entry& entry = entries.back();
     if (value != "dtype" && value != "shape" && value != "data_offsets")
-      return complain(fmt::format("tensor \"{}\" has the unknown key \"{}\"", shown(name_), shown(value)));
+      return complain(fmt::format("tensor \"{}\" has the unknown key \"{}\"", printable(name_), printable(value)));
     const bool twice = (value == "dtype" && entry.has_dtype) || (value == "shape" && entry.has_shape) ||
                        (value == "data_offsets" && entry.has_offsets);
-    return !twice || complain(fmt::format("tensor \"{}\" has the key \"{}\" twice", shown(name_), value));
+    return !twice || complain(fmt::format("tensor \"{}\" has the key \"{}\" twice", printable(name_), value));
   }
   bool end_object() override {
     --depth_;
@@ -129,8 +126,8 @@ class HeaderReader : public nlohmann::json_sax<json> {
   }
   std::string where() const {
     if (depth_ < 1) return "the header";
-    if (depth_ < 2) return fmt::format("entry \"{}\"", shown(name_));
-    return fmt::format("\"{}\" of tensor \"{}\"", shown(key_), shown(name_));
+    if (depth_ < 2) return fmt::format("entry \"{}\"", printable(name_));
+    return fmt::format("\"{}\" of tensor \"{}\"", printable(key_), printable(name_));
   }
 
   int depth_ = 0;
@@ -195,12 +192,12 @@ class FileJudge {
     const auto twice = std::adjacent_find(header.entries.begin(), header.entries.end(),
                                           [](const auto& a, const auto& b) { return a.info.name == b.info.name; });
     if (twice != header.entries.end())
-      return wrong(fmt::format("tensor \"{}\" is there twice", shown(twice->info.name)));
+      return wrong(fmt::format("tensor \"{}\" is there twice", printable(twice->info.name)));
     return header;
   }
 
   Result<SafetensorsEntry> judge(Entry entry, std::size_t available) const {
-    const std::string tensor = fmt::format("tensor \"{}\"", shown(entry.name));
+    const std::string tensor = fmt::format("tensor \"{}\"", printable(entry.name));
     if (!entry.has_dtype || !entry.has_shape || !entry.has_offsets) {
       return wrong(fmt::format("{} lacks \"{}\"", tensor,
                                !entry.has_dtype   ? "dtype"
@@ -210,7 +207,7 @@ class FileJudge {
     const auto dtype = std::find_if(format_dtypes.begin(), format_dtypes.end(),
                                     [&](const FormatDType& d) { return d.name == entry.dtype; });
     if (dtype == format_dtypes.end())
-      return wrong(fmt::format("{} has the unknown dtype \"{}\"", tensor, shown(entry.dtype)));
+      return wrong(fmt::format("{} has the unknown dtype \"{}\"", tensor, printable(entry.dtype)));
     if (entry.offsets.size() != 2)
       return wrong(fmt::format("{} has {} data_offsets instead of 2", tensor, entry.offsets.size()));
     std::int64_t bits = dtype->bits;
@@ -244,7 +241,7 @@ class FileJudge {
     for (const SafetensorsEntry* entry : order) {
       if (entry->begin != reached) {
         return fmt::format("tensor \"{}\" begins at byte {} of the data, the one before ends at {}: they {}",
-                           shown(entry->info.name), entry->begin, reached,
+                           printable(entry->info.name), entry->begin, reached,
                            entry->begin < reached ? "overlap" : "leave a hole");
       }
       reached = entry->end;

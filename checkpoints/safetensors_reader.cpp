@@ -1,39 +1,28 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
+#include <fmt/ranges.h>
 
 #include "checkpoints/convert.h"
+#include "checkpoints/mapped_checkpoint.h"
+#include "checkpoints/printable.h"
 #include "checkpoints/reader.h"
 #include "checkpoints/safetensors.h"
+#include "checkpoints/shard_index.h"
 
 namespace ftl {
 namespace {
 
 constexpr std::size_t largest_index = std::size_t{64} << 20;
 
-class SafetensorsReader final : public CheckpointReader {
+class Shards {
  public:
-  const std::vector<TensorInfo>& tensors() const override { return tensors_; }
-
-  Result<std::span<const std::byte>> bytes(const std::string& name) const override {
-    const TensorInfo* tensor = find(name);
-    if (tensor == nullptr)
-      return Failure{FaultKind::checkpoint_incomplete, fmt::format("the checkpoint has no tensor \"{}\"", name), "",
-                     ""};
-    if (!tensor->unsupported_dtype.empty()) {
-      return Failure{FaultKind::model_family_unsupported,
-                     fmt::format("tensor \"{}\" has the dtype {}; F32, BF16 and F16 are supported", name,
-                                 tensor->unsupported_dtype),
-                     tensor->file, "use the weights in BF16, F16 or F32"};
-    }
-    return spans_[static_cast<std::size_t>(tensor - tensors_.data())];
-  }
-
-  // Takes the tensors that `wanted` accepts. Call finish() after the last file.
+  // Takes the tensors that `wanted` accepts. No tensor may lie in two files.
   template <class Wanted>
   Result<Done> add(Files& files, const std::string& path, Wanted wanted) {
     Result<MappedFile> file = files.map(path);
@@ -41,106 +30,75 @@ class SafetensorsReader final : public CheckpointReader {
     Result<SafetensorsHeader> header = parse_safetensors(file->bytes, path);
     if (!header) return header.error();
     for (SafetensorsEntry& entry : header->entries) {
+      const auto [place, is_first] = lies_in_.try_emplace(entry.info.name, path);
+      if (!is_first) {
+        return Failure{
+            FaultKind::safetensors_corrupt,
+            fmt::format("tensor \"{}\" lies in two shards, here and in {}", printable(entry.info.name), place->second),
+            path, "fetch the checkpoint into an empty directory: these shards are not of one checkpoint"};
+      }
       if (!wanted(entry.info.name)) continue;
-      found_.emplace_back(std::move(entry.info),
-                          file->bytes.subspan(header->data_begin + entry.begin, entry.end - entry.begin));
+      checkpoint_->add(std::move(entry.info),
+                       file->bytes.subspan(header->data_begin + entry.begin, entry.end - entry.begin));
     }
-    files_.push_back(std::move(*file));
+    checkpoint_->keep(std::move(*file));
     return Done{};
   }
-
-  void finish() {
-    std::sort(found_.begin(), found_.end(), [](const auto& a, const auto& b) { return a.first.name < b.first.name; });
-    for (auto& [info, span] : found_) {
-      tensors_.push_back(std::move(info));
-      spans_.push_back(span);
-    }
-    found_.clear();
+  std::unique_ptr<CheckpointReader> finish() {
+    checkpoint_->finish();
+    return std::move(checkpoint_);
   }
 
  private:
-  std::vector<MappedFile> files_;
-  std::vector<std::pair<TensorInfo, std::span<const std::byte>>> found_;
-  std::vector<TensorInfo> tensors_;
-  std::vector<std::span<const std::byte>> spans_;  // of tensors_, in the same order
+  std::unique_ptr<MappedCheckpoint> checkpoint_ = std::make_unique<MappedCheckpoint>();
+  std::map<std::string, std::string> lies_in_;  // tensor -> file
 };
 
-using WeightMap = std::map<std::string, std::vector<std::string>>;  // shard -> its tensors, sorted
-
-Failure bad_index(const std::string& path, std::string what) {
-  return {FaultKind::safetensors_corrupt, std::move(what), path, ""};
-}
-
-// A name from a file opens only files beside it.
-bool stays_in_directory(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
-         name.find('\0') == std::string::npos;
-}
-
-Result<WeightMap> read_index(Files& files, const std::string& path) {
-  const Result<std::string> text = files.read(path, largest_index);
-  if (!text) return text.error();
-  if (text->starts_with("version https://git-lfs")) {
-    return Failure{FaultKind::safetensors_corrupt, "the index is a git-lfs pointer, not the index itself", path,
-                   "run `git lfs install && git lfs pull` in the model's directory"};
-  }
-  const nlohmann::json index = nlohmann::json::parse(*text, nullptr, false);
-  if (!index.is_object()) return bad_index(path, "the index is not a JSON object");
-  const auto map = index.find("weight_map");
-  if (map == index.end() || !map->is_object() || map->empty())
-    return bad_index(path, "the index has no weight_map, or an empty one");
-  WeightMap shards;
-  for (const auto& [tensor, shard] : map->items()) {
-    if (!shard.is_string()) return bad_index(path, fmt::format("weight_map of \"{}\" is not a file name", tensor));
-    const std::string& name = shard.get_ref<const std::string&>();
-    if (!stays_in_directory(name)) {
-      return bad_index(
-          path, fmt::format("weight_map of \"{}\" is \"{}\", which is no name of a file in the model's directory",
-                            tensor, name));
-    }
-    shards[name].push_back(tensor);
-  }
-  return shards;
-}
-
 Result<std::unique_ptr<CheckpointReader>> open_one(Files& files, const std::string& path) {
-  auto reader = std::make_unique<SafetensorsReader>();
-  if (Result<Done> added = reader->add(files, path, [](const std::string&) { return true; }); !added)
+  Shards opened;
+  if (Result<Done> added = opened.add(files, path, [](const std::string&) { return true; }); !added)
     return added.error();
-  reader->finish();
-  return std::unique_ptr<CheckpointReader>(std::move(reader));
+  return opened.finish();
+}
+
+std::optional<Failure> missing_shards(Files& files, const std::string& directory, const ShardIndex& index,
+                                      const std::string& index_path) {
+  std::vector<std::string> missing;
+  std::size_t tensors = 0;
+  for (const auto& [shard, names] : index.shards) {
+    if (files.exists(directory + "/" + shard)) continue;
+    missing.push_back(printable(shard));
+    tensors += names.size();
+  }
+  if (missing.empty()) return std::nullopt;
+  const std::size_t count = missing.size();
+  if (count > 8) missing.resize(8);
+  return Failure{FaultKind::checkpoint_incomplete,
+                 fmt::format("{} of the {} shards that the index names are missing, with {} tensors: {}{}", count,
+                             index.shards.size(), tensors, fmt::join(missing, ", "), count > 8 ? ", ..." : ""),
+                 index_path, "fetch the missing shards into the same directory"};
 }
 
 Result<std::unique_ptr<CheckpointReader>> open_sharded(Files& files, const std::string& directory,
-                                                       const std::string& index) {
-  const Result<WeightMap> shards = read_index(files, index);
-  if (!shards) return shards.error();
-  auto reader = std::make_unique<SafetensorsReader>();
-  for (const auto& [shard, tensors] : *shards) {
+                                                       const std::string& index_path) {
+  const Result<std::string> text = files.read(index_path, largest_index);
+  if (!text) return text.error();
+  const Result<ShardIndex> index = parse_shard_index(*text, index_path);
+  if (!index) return index.error();
+  if (auto missing = missing_shards(files, directory, *index, index_path)) return *missing;
+  Shards opened;
+  for (const auto& [shard, tensors] : index->shards) {
     const std::string path = directory + "/" + shard;
-    if (!files.exists(path)) {
-      return Failure{FaultKind::checkpoint_incomplete,
-                     fmt::format("shard {} is missing; the index names {} shards and puts {} tensors into this one",
-                                 shard, shards->size(), tensors.size()),
-                     path, ""};
-    }
-    std::vector<std::string> unseen = tensors;
-    const auto wanted = [&](const std::string& name) {
-      const auto place = std::lower_bound(unseen.begin(), unseen.end(), name);
-      if (place == unseen.end() || *place != name) return false;
-      unseen.erase(place);
-      return true;
-    };
-    if (Result<Done> added = reader->add(files, path, wanted); !added) return added.error();
-    if (!unseen.empty()) {
-      return Failure{FaultKind::checkpoint_incomplete,
-                     fmt::format("shard {} lacks {} of the {} tensors that the index puts into it, first \"{}\"", shard,
-                                 unseen.size(), tensors.size(), unseen.front()),
-                     path, ""};
-    }
+    std::set<std::string> unseen(tensors.begin(), tensors.end());
+    const auto wanted = [&](const std::string& name) { return unseen.erase(name) == 1; };
+    if (Result<Done> added = opened.add(files, path, wanted); !added) return added.error();
+    if (unseen.empty()) continue;
+    return Failure{FaultKind::checkpoint_incomplete,
+                   fmt::format("shard {} lacks {} of the {} tensors that the index puts into it, first \"{}\"",
+                               printable(shard), unseen.size(), tensors.size(), printable(*unseen.begin())),
+                   path, ""};
   }
-  reader->finish();
-  return std::unique_ptr<CheckpointReader>(std::move(reader));
+  return opened.finish();
 }
 
 }  // namespace

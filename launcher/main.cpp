@@ -29,7 +29,7 @@ constexpr Verb verb_table[] = {
     {"logits", "logits of token ids (JSON lines)", run_logits},
     {"bench", "speed, memory and arithmetic of whole steps on this machine", run_bench},
     {"clean", "remove what dead runs left in node-local memory", run_clean},
-    {"inspect", "what a checkpoint is", nullptr},
+    {"inspect", "what a checkpoint directory or file is", run_inspect},
     {"diagnose", "post-mortem of logs", nullptr},
     {"simulate", "a run in virtual time with failures", nullptr},
     {"watch", "follow a run", nullptr},

@@ -13,6 +13,7 @@
 #include "comm/exact_sum.h"
 #include "kernels/thread_pool.h"
 #include "trainer/model/llama_weights.h"
+#include "trainer/model/meta_params.h"
 
 namespace ftl {
 namespace {
@@ -32,17 +33,19 @@ std::optional<Failure> check_vocabulary(const ModelConfig& model, const Tokenize
                  where, ""};
 }
 
-std::optional<Failure> check_positions(const ModelConfig& model, const RunConfig& config) {
+std::optional<Failure> check_positions(Files& files, const ModelConfig& model, const RunConfig& config) {
   if (config.cutoff_len <= model.max_positions) return std::nullopt;
+  const char* source = is_meta_directory(files, config.model_name_or_path) ? "/params.json" : "/config.json";
   return Failure{
       FaultKind::sequence_exceeds_positions,
       fmt::format("cutoff_len is {}, but the model has {} positions", config.cutoff_len, model.max_positions),
-      config.model_name_or_path + "/config.json", fmt::format("set cutoff_len to at most {}", model.max_positions)};
+      config.model_name_or_path + source, fmt::format("set cutoff_len to at most {}", model.max_positions)};
 }
 
-Result<std::unique_ptr<CheckpointReader>> open_weights(Files& files, const RunConfig& config) {
+Result<std::unique_ptr<CheckpointReader>> open_weights(Files& files, const RunConfig& config,
+                                                       const ModelConfig& model) {
   if (config.init_weights == "random") return std::unique_ptr<CheckpointReader>();
-  return open_safetensors(files, config.model_name_or_path);
+  return open_base_weights(files, config.model_name_or_path, model);
 }
 
 Result<std::optional<AdapterShape>> choose_adapter(const RunConfig& config, const ModelConfig& model) {
@@ -141,11 +144,11 @@ Result<RunInputs> load_inputs(Files& files, const RunConfig& config, int threads
   Result<ModelConfig> model = read_model_config(files, config.model_name_or_path);
   if (!model) return model.error();
   inputs.model_config = *model;
-  if (auto failure = check_positions(*model, config)) return *failure;
+  if (auto failure = check_positions(files, *model, config)) return *failure;
   Result<std::optional<AdapterShape>> shape = choose_adapter(config, *model);
   if (!shape) return shape.error();
   inputs.adapter_shape = std::move(*shape);
-  Result<std::unique_ptr<CheckpointReader>> reader = open_weights(files, config);
+  Result<std::unique_ptr<CheckpointReader>> reader = open_weights(files, config, *model);
   if (!reader) return reader.error();
   inputs.reader = std::move(*reader);
   Result<Tokenizer> tokenizer = Tokenizer::load(files, tokenizer_path(config));
@@ -171,14 +174,17 @@ std::vector<MemoryItem> rank_memory(const RunConfig& config, const RunInputs& in
   const std::int64_t own = (leaves + world_size - 1) / world_size;
   const std::int64_t lanes = std::min<std::int64_t>(config.per_device_train_batch_size, own);
   const std::int64_t value = sizeof(float);
+  const std::int64_t held = inputs.reader ? inputs.reader->held_bytes() : 0;
   std::vector<MemoryItem> items;
   if (shape && inputs.reader) {
-    const BaseBytes base = bytes_of_mapped_weights(inputs.model_config, *inputs.reader);
-    items.push_back({"base weights, mapped (one copy a node)", base.mapped, "all", MemoryPlace::mapped});
+    const BaseBytes base = bytes_of_mapped_weights(inputs.model_config, *inputs.reader);  // held ones count as mapped
+    items.push_back({"base weights, mapped (one copy a node)", base.mapped - std::min(base.mapped, held), "all",
+                     MemoryPlace::mapped});
     items.push_back({"base weights, copied (float32)", base.copied, "all"});
   } else {
     items.push_back({"base weights (float32)", parameters_of(inputs.model_config) * value, "all"});
   }
+  if (held > 0) items.push_back({"base weights, put together from Meta's parts", held, "all"});
   if (shape) items.push_back({"adapter", trainable * value, "all"});
   items.push_back({"optimizer moments", 2 * trainable * value, "all"});
   items.push_back({"gradient sums of the tree", exact_sum_buffers(own, leaves) * (trainable + 3) * value, "all"});
@@ -204,7 +210,7 @@ Survey survey_run(Files& files, Device& device, const RunConfig& config, int thr
     survey.model = fmt::format("{}, {} layers, width {}, {}/{} heads, vocabulary {}", model->family, model->layers,
                                model->width, model->heads, model->kv_heads, model->vocabulary);
     survey.model_parameters = parameters_of(*model);
-    if (auto failure = check_positions(*model, config)) note(*failure);
+    if (auto failure = check_positions(files, *model, config)) note(*failure);
     Result<std::optional<AdapterShape>> shape = choose_adapter(config, *model);
     if (!shape) {
       note(shape.error());
@@ -215,7 +221,7 @@ Survey survey_run(Files& files, Device& device, const RunConfig& config, int thr
         for (const LinearModule& module : inputs.adapter_shape->modules) survey.adapted_modules.push_back(module.name);
       }
     }
-    Result<std::unique_ptr<CheckpointReader>> reader = open_weights(files, config);
+    Result<std::unique_ptr<CheckpointReader>> reader = open_weights(files, config, *model);
     if (!reader) {
       note(reader.error());
     } else if (*reader) {

@@ -71,7 +71,7 @@ int generate_text(Request options) {
 int run_generate(const Arguments& arguments) {
   CLI::App app("Continues a prompt with a model and, if given, an adapter.", "ftlaunch generate");
   Request options;
-  app.add_option("--model", options.model, "Hugging Face model directory")->required();
+  app.add_option("--model", options.model, "model directory, Hugging Face's or Meta's")->required();
   app.add_option("--adapter", options.adapter, "PEFT adapter directory");
   auto* prompt = app.add_option("--prompt", options.prompt, "text to continue, as it is");
   auto* instruction = app.add_option("--instruction", options.instruction,

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "lora/peft_files.h"
-#include "trainer/run_inputs.h"
+#include "trainer/model/meta_params.h"
 
 namespace ftl {
 
@@ -20,7 +20,7 @@ Result<LoadedModel> load_model_directory(Files& files, const std::string& model_
   loaded.stream = std::move(*stream);
   Result<ModelConfig> config = read_model_config(files, model_directory);
   if (!config) return config.error();
-  Result<std::unique_ptr<CheckpointReader>> reader = open_safetensors(files, model_directory);
+  Result<std::unique_ptr<CheckpointReader>> reader = open_base_weights(files, model_directory, *config);
   if (!reader) return reader.error();
   loaded.reader = std::move(*reader);
   Result<Llama> model = Llama::map(*loaded.device, *config, *loaded.reader);

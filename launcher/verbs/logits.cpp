@@ -68,7 +68,7 @@ int run_logits(const Arguments& arguments) {
   CLI::App app("Logits of every position: {\"ids\"} a line in, {\"logits\"} out, float32.", "ftlaunch logits");
   std::string model;
   std::string adapter;
-  app.add_option("--model", model, "Hugging Face model directory")->required();
+  app.add_option("--model", model, "model directory, Hugging Face's or Meta's")->required();
   app.add_option("--adapter", adapter, "PEFT adapter directory");
   if (auto code = parse(app, arguments)) return *code;
   return exit_code_from_child("computing logits", [&] { return logits(model, adapter); });

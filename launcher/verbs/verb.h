@@ -25,6 +25,7 @@ int run_check(const Arguments& arguments);
 int run_explain(const Arguments& arguments);
 int run_generate(const Arguments& arguments);
 int run_import_config(const Arguments& arguments);
+int run_inspect(const Arguments& arguments);
 int run_logits(const Arguments& arguments);
 int run_render(const Arguments& arguments);
 int run_run(const Arguments& arguments);

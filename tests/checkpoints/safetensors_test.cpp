@@ -1,4 +1,5 @@
 #include "checkpoints/safetensors.h"
+#include "checkpoints/shard_index.h"
 
 #include <array>
 #include <cstring>
@@ -151,6 +152,8 @@ TEST(Safetensors, TheWriterPutsWideTypesFirstAndRefusesWrongSizes) {
   EXPECT_FALSE(lay_out_safetensors({{"a", DType::f32, {2}, all}, {"a", DType::f32, {2}, all}}));
 }
 
+std::string claim_of(const std::string& size) { return R"({"metadata":{"total_size":)" + size + "},"; }
+
 class Sharded : public testing::Test {
  protected:
   Sharded() {
@@ -177,15 +180,56 @@ TEST_F(Sharded, ReadsAcrossShardsAndNamesAnUnsupportedDType) {
   EXPECT_FALSE((*got)->read_f32("absent", values));
 }
 
-TEST_F(Sharded, SaysWhichShardOrTensorIsMissing) {
-  const auto shard = open(R"({"a":"one.safetensors","b":"three.safetensors"})");
+TEST_F(Sharded, SaysWhichShardsOrTensorAreMissing) {
+  const auto shard = open(R"({"a":"one.safetensors","b":"three.safetensors","c":"four.safetensors"})");
   ASSERT_FALSE(shard);
   EXPECT_EQ(shard.error().kind, FaultKind::checkpoint_incomplete);
-  EXPECT_THAT(shard.error().what, HasSubstr("three.safetensors"));
+  EXPECT_THAT(shard.error().what, HasSubstr("2 of the 3 shards"));
+  EXPECT_THAT(shard.error().what, HasSubstr("four.safetensors, three.safetensors"));
   const auto tensor = open(R"({"a":"one.safetensors","z":"two.safetensors"})");
   ASSERT_FALSE(tensor);
   EXPECT_EQ(tensor.error().kind, FaultKind::checkpoint_incomplete);
   EXPECT_THAT(tensor.error().what, HasSubstr("\"z\""));
+}
+
+TEST_F(Sharded, ATensorThatLiesInTwoShardsIsRefusedNamingBoth) {
+  put(directory_ / "two.safetensors", file_of("{" + a + "," + b + "}", 12));
+  const auto got = open(R"({"a":"one.safetensors","b":"two.safetensors"})");
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().kind, FaultKind::safetensors_corrupt);
+  EXPECT_THAT(got.error().what + got.error().where,
+              testing::AllOf(HasSubstr("\"a\""), HasSubstr("one.safetensors"), HasSubstr("two.safetensors")));
+  const auto twice = open(R"({"a":"one.safetensors","b":"two.safetensors","a":"two.safetensors"})");
+  ASSERT_FALSE(twice);
+  EXPECT_THAT(twice.error().what, HasSubstr("twice"));
+}
+
+TEST_F(Sharded, APointerOrHalfADownloadIsNamedAsSuch) {
+  const std::string pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 1\n";
+  put(directory_ / "two.safetensors", pointer);
+  const auto lfs = open(R"({"a":"one.safetensors","b":"two.safetensors"})");
+  ASSERT_FALSE(lfs);
+  EXPECT_THAT(lfs.error().what, HasSubstr("git-lfs pointer"));
+  EXPECT_THAT(lfs.error().where, HasSubstr("two.safetensors"));
+  put(directory_ / "two.safetensors", file_of("{" + b + "," + a + "}", 9));
+  const auto half = open(R"({"b":"two.safetensors"})");
+  ASSERT_FALSE(half);
+  EXPECT_THAT(half.error().what, testing::AllOf(HasSubstr("truncated"), HasSubstr("12"), HasSubstr("9")));
+  put(directory_ / "model.safetensors.index.json", pointer);
+  const auto index = open_safetensors(files_, directory_.path());
+  ASSERT_FALSE(index);
+  EXPECT_THAT(index.error().what, HasSubstr("git-lfs pointer"));
+}
+
+TEST(ShardIndex, TellsTheSizeThatItClaims) {
+  const std::string map = R"("weight_map":{"b":"x","a":"x","c":"y"}})";
+  const auto whole = parse_shard_index(R"({"metadata":{"total_size":4096},)" + map, "index");
+  ASSERT_TRUE(whole);
+  EXPECT_EQ(whole->total_size, 4096);
+  EXPECT_THAT(whole->shards.at("x"), testing::ElementsAre("a", "b"));
+  EXPECT_EQ(parse_shard_index(R"({"metadata":{"total_size":4096.0},)" + map, "index")->total_size, 4096);
+  for (const char* size : {"-1", "1e300", "\"4096\"", "null"})
+    EXPECT_FALSE(parse_shard_index(claim_of(size) + map, "index")->total_size) << size;
 }
 
 TEST_F(Sharded, NeverLeavesTheModelsDirectory) {

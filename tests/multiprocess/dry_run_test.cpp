@@ -48,7 +48,7 @@ TEST(DryRun, GoesBeyondTheCoresOfThisMachine) {
 
 TEST(Verbs, OfLaterVersionsSaySo) {
   RunSite site;
-  for (const char* verb : {"inspect", "diagnose", "simulate", "doctor", "reshard"}) {
+  for (const char* verb : {"diagnose", "simulate", "doctor", "reshard"}) {
     const CommandResult result = site.verb({verb, "x"});
     EXPECT_EQ(result.exit_code, 2) << verb;
     EXPECT_NE(result.err.find("not in this version"), std::string::npos) << verb << ": " << result.err;

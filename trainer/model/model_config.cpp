@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "trainer/model/config_object.h"
+#include "trainer/model/meta_params.h"
 #include "trainer/model/model_families.h"
 
 namespace ftl {
@@ -91,6 +92,7 @@ Result<ModelConfig> parse_model_config(const std::string& text, const std::strin
 }
 
 Result<ModelConfig> read_model_config(Files& files, const std::string& model_directory) {
+  if (is_meta_directory(files, model_directory)) return read_meta_params(files, model_directory);
   const std::string path = model_directory + "/config.json";
   const Result<std::string> text = files.read(path, largest_config);
   if (!text) return text.error();
