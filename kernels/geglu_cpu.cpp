@@ -9,10 +9,15 @@ constexpr std::int64_t block = 8192;
 constexpr float twice_slope = 1.5957691216057308f;  // 2 sqrt(2/pi)
 constexpr float cubic = 0.044715f;
 
-// s = 1 / (1 + e^-2u)
-Lanes share_of(Lanes gate) {
+// s = 1 / (1 + e^-2u), and 1 - s without a cancellation: s e^-2u. Where e^-2u would overflow, s is 0 in float32 anyway.
+struct Shares {
+  Lanes s, rest;
+};
+Shares shares_of(Lanes gate) {
   const Lanes minus_2u = -twice_slope * gate * (1.0f + cubic * gate * gate);
-  return 1.0f / (1.0f + exponential(minus_2u));
+  const Lanes e = exponential(select((IntLanes)(minus_2u > 88.0f), broadcast(88.0f), minus_2u));
+  const Lanes s = 1.0f / (1.0f + e);
+  return {s, s * e};
 }
 
 }  // namespace
@@ -22,11 +27,11 @@ void geglu_forward(Stream& stream, const GluForward& args) {
     std::int64_t i = begin;
     for (; i + lane_count <= end; i += lane_count) {
       const Lanes gate = load(args.gate + i);
-      store(args.y + i, gate * share_of(gate) * load(args.up + i));
+      store(args.y + i, gate * shares_of(gate).s * load(args.up + i));
     }
     if (i < end) {
       const Lanes gate = load_some(args.gate + i, end - i, 0);
-      store_some(args.y + i, gate * share_of(gate) * load_some(args.up + i, end - i, 0), end - i);
+      store_some(args.y + i, gate * shares_of(gate).s * load_some(args.up + i, end - i, 0), end - i);
     }
   });
 }
@@ -37,8 +42,9 @@ void geglu_backward(Stream& stream, const GluBackward& args) {
       Lanes gate, up;
     };
     const auto gradients = [](Lanes gate, Lanes up, Lanes dy) {
-      const Lanes s = share_of(gate), d_2u = twice_slope * (1.0f + 3.0f * cubic * gate * gate);
-      return Gradients{dy * up * s * (1.0f + gate * (1.0f - s) * d_2u), dy * gate * s};
+      const auto [s, rest] = shares_of(gate);
+      const Lanes d_2u = twice_slope * (1.0f + 3.0f * cubic * gate * gate);
+      return Gradients{dy * up * s * (1.0f + gate * rest * d_2u), dy * gate * s};
     };
     std::int64_t i = begin;
     for (; i + lane_count <= end; i += lane_count) {
