@@ -1,52 +1,22 @@
-#include "kernels/cpu/cpu_stream.h"
-#include "kernels/cpu/lanes.h"
 #include "kernels/swiglu.h"
+
+#include "kernels/cpu/gated_linear.h"
 
 namespace ftl::FTL_CPU {
 namespace {
-
-constexpr std::int64_t block = 8192;
 
 Lanes sigmoid(Lanes x) { return 1.0f / (1.0f + exponential(-x)); }
 
 }  // namespace
 
 void swiglu_forward(Stream& stream, const GluForward& args) {
-  cpu(stream).parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
-    std::int64_t i = begin;
-    for (; i + lane_count <= end; i += lane_count) {
-      const Lanes gate = load(args.gate + i);
-      store(args.y + i, gate * sigmoid(gate) * load(args.up + i));
-    }
-    if (i < end) {
-      const Lanes gate = load_some(args.gate + i, end - i, 0);
-      store_some(args.y + i, gate * sigmoid(gate) * load_some(args.up + i, end - i, 0), end - i);
-    }
-  });
+  glu_forward(stream, args, [](Lanes gate) { return gate * sigmoid(gate); });
 }
 
 void swiglu_backward(Stream& stream, const GluBackward& args) {
-  cpu(stream).parallel_blocks(args.count, block, [&](std::int64_t begin, std::int64_t end) {
-    struct Gradients {
-      Lanes gate, up;
-    };
-    const auto gradients = [](Lanes gate, Lanes up, Lanes dy) {
-      const Lanes s = sigmoid(gate);
-      return Gradients{dy * up * s * (1.0f + gate * (1.0f - s)), dy * gate * s};
-    };
-    std::int64_t i = begin;
-    for (; i + lane_count <= end; i += lane_count) {
-      const Gradients d = gradients(load(args.gate + i), load(args.up + i), load(args.dy + i));
-      store(args.d_gate + i, d.gate);
-      store(args.d_up + i, d.up);
-    }
-    if (i < end) {
-      const std::int64_t rest = end - i;
-      const Gradients d = gradients(load_some(args.gate + i, rest, 0), load_some(args.up + i, rest, 0),
-                                    load_some(args.dy + i, rest, 0));
-      store_some(args.d_gate + i, d.gate, rest);
-      store_some(args.d_up + i, d.up, rest);
-    }
+  glu_backward(stream, args, [](Lanes gate) {
+    const Lanes s = sigmoid(gate);
+    return Activated{gate * s, s * (1.0f + gate * (1.0f - s))};
   });
 }
 
