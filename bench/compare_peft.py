@@ -282,7 +282,7 @@ PyTorch + PEFT, runs interleaved; the losses of every step agree within the diff
 Machine: {here["processor"]}, {here["cores"]} cores, {here["system"]}. torch {here["torch"]}, transformers {here["transformers"]}, peft {here["peft"]}.
 ftlaunch: {record["ranks"]} rank(s), {record["lanes"]} lane(s); PyTorch: one process; {record["threads"]} threads each; {record["repeats"]} run(s) of each.
 Speed: median (slowest to fastest step). Of peak: arithmetic of a step (products and the causal half of attention, nothing recomputed)
-against torch's fastest float32 product, {record["sgemm_peak"] * 1e-9:.1f} GFLOP/s. Memory: peak resident, the mapped base included. Start: from
+against torch's fastest float32 product, {record["sgemm_peak"] * 1e-9:.1f} GFLOP/s in this run (it differs between hours; ratios do less). Memory: peak resident, the mapped base included. Start: from
 the command (`ftlaunch`, `torchrun`) to the first step's beginning; first step: to its end.
 
 | case | loss difference | ftlaunch, tokens/s | PyTorch + PEFT, tokens/s | speed | of peak | memory, MiB | start, s | first step, s |

@@ -312,8 +312,9 @@ void HotState::save(std::span<const TrainableView> tensors, const TrainerState& 
   std::byte* at = reinterpret_cast<std::byte*>(&slot) + page;
   std::array<std::byte, state_block_bytes> block;
   if (!pack(state, block)) return;
-  // An exchange, because the values must not be written before the header is cleared, and no store orders what follows
-  // it (a fence would, but the thread sanitizer does not understand fences).
+  // The values must not be written before the header is cleared. An exchange keeps that order for the compiler and on
+  // x86 (a fence would everywhere, but the thread sanitizer does not understand fences); where a processor lets a value
+  // pass it all the same, the checksum refuses the slot.
   std::atomic_ref(slot.sequence).exchange(0, std::memory_order_seq_cst);
   XXH3_128bits_reset(map.hasher.get());
   // The checksum is of the source: whatever else happens to the copy, a mixture is not blessed.

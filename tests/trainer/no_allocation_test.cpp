@@ -1,5 +1,6 @@
 // Memory is planned before the first step: computing a sequence, handing its gradient over and summing up take nothing
-// from the heap once each has happened once.
+// from the heap once each has happened once. The
+// training loop around them is not part of this: its list of a step's examples and its reports do allocate.
 #include <algorithm>
 #include <vector>
 
